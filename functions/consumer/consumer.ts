@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cache } from '../../shared/cache.ts';
+import type { Database } from '../../shared/db.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
+import { type Settings, streamPartitions } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { EventStorage } from '../../shared/event-storage.ts';
+import { forgetFreshness } from '../../shared/freshness.ts';
+import type { IngestOptions } from '../../shared/ingest.ts';
+import { foldAll } from '../../shared/rollup.ts';
+import type { BrokerSource } from '../../shared/stream.ts';
+import { probeHeads } from '../../shared/stream-heads.ts';
+import { declareStreams } from '../../shared/stream-topology.ts';
+import type { Logger } from '../../shared/telemetry.ts';
+import { drainPartition } from './partition.ts';
+
+export interface ConsumerDeps {
+  database: Database;
+  storage: EventStorage;
+  cache: Cache;
+  brokers: BrokerSource;
+  settings: Settings;
+  logger: Logger;
+  leaseMs?: number;
+  failpoint?: IngestOptions['failpoint'];
+}
+
+export interface Consumer {
+  /** @throws Error when it has stopped draining, or the stores do not answer. */
+  check(): Promise<void>;
+  /** Finishes the batch under way, gives the leases back. */
+  stop(): Promise<void>;
+}
+
+/** Often enough for freshness, seldom enough that hot rollup rows are not rewritten all the time. */
+const foldEveryMs = 2_000;
+const probeEveryMs = 10_000;
+const reportEveryMs = 10_000;
+/** A crashed replica's partitions are looked for every third of this, so they move within 15 s. */
+const defaultLeaseMs = 9_000;
+
+/** Drains every partition it can lease, and keeps rollups and completeness current meanwhile. */
+export function startConsumer(deps: ConsumerDeps): Consumer {
+  const { database, storage, cache, brokers, settings, logger } = deps;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const streams = streamPartitions(settings);
+  const interval = { stored: 0, duplicates: 0, rejected: 0 };
+  let hasNews = false;
+
+  const drain = async () => {
+    await untilDone('declare the stream', signal, logger, async () =>
+      declareStreams(await brokers.get(), settings),
+    );
+    const owner = `${hostname()}/${process.pid}/${randomUUID()}`;
+    await Promise.all(
+      streams.map((stream) =>
+        drainPartition(
+          stream,
+          {
+            database,
+            storage,
+            brokers,
+            logger,
+            owner,
+            deadLetterQueue: deadLetterQueueOf(settings),
+            batchSize: settings.INGESTION_BATCH_SIZE,
+            batchTimeoutMs: settings.INGESTION_BATCH_TIMEOUT,
+            rawRetentionDays: settings.RAW_RETENTION_DAYS,
+            leaseMs: deps.leaseMs ?? defaultLeaseMs,
+            ...(deps.failpoint === undefined ? {} : { failpoint: deps.failpoint }),
+            onCommit: ({ stored, duplicates, rejected }) => {
+              hasNews = true;
+              interval.stored += stored;
+              interval.duplicates += duplicates;
+              interval.rejected += rejected;
+            },
+          },
+          signal,
+        ),
+      ),
+    );
+  };
+
+  const foldNews = async () => {
+    if (!hasNews) return;
+    hasNews = false;
+    const folded = await foldAll(database);
+    if (folded === null) hasNews = true;
+    else await forgetFreshness(cache, folded.models);
+  };
+  const probe = async () => probeHeads(database, await brokers.get(), streams);
+  const report = async () => {
+    if (interval.stored + interval.duplicates + interval.rejected === 0) return;
+    const [lag] = await database.query<{ messages: number }>(
+      `select coalesce(sum(greatest(head_offset - coalesce(committed_offset, -1), 0)), 0)::float8
+                as messages
+       from analytics.stream_offsets where stream = any($1::text[])`,
+      [streams],
+    );
+    logger.info({ ...interval, lagMessages: lag?.messages ?? null }, 'ingested');
+    Object.assign(interval, { stored: 0, duplicates: 0, rejected: 0 });
+  };
+
+  const draining = drain();
+  let fault: unknown;
+  draining.catch((error: unknown) => {
+    fault = error;
+    logger.error({ reason: messageOf(error) }, 'the consumer ended');
+  });
+  const work = Promise.all([
+    draining.catch(() => {}),
+    repeat('fold', foldEveryMs, signal, logger, foldNews),
+    repeat('probe', probeEveryMs, signal, logger, probe),
+    repeat('report', reportEveryMs, signal, logger, report),
+  ]);
+
+  return {
+    check: async () => {
+      if (fault !== undefined) throw new Error(`the consumer ended: ${messageOf(fault)}`);
+      await Promise.all([database.query('select 1'), brokers.get()]);
+    },
+    stop: async () => {
+      stopping.abort();
+      await work;
+      await foldNews().catch((error: unknown) => {
+        // The schedule's refresh folds what is left.
+        logger.warn({ reason: messageOf(error) }, 'last fold failed');
+      });
+    },
+  };
+}
+
+async function repeat(
+  task: string,
+  everyMs: number,
+  signal: AbortSignal,
+  logger: Logger,
+  work: () => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await work();
+    } catch (error) {
+      logger.warn({ task, reason: messageOf(error) }, 'task failed');
+    }
+    await sleep(everyMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function untilDone(
+  task: string,
+  signal: AbortSignal,
+  logger: Logger,
+  work: () => Promise<void>,
+): Promise<void> {
+  for (let waitMs = 250; !signal.aborted; waitMs = Math.min(waitMs * 2, 5_000)) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      logger.warn({ task, reason: messageOf(error), retryInMs: waitMs }, 'task failed');
+      await sleep(waitMs, undefined, { signal }).catch(() => {});
+    }
+  }
+}

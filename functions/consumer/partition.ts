@@ -1,0 +1,244 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Database, sqlState } from '../../shared/db.ts';
+import { type RejectedMessage, sendRejects } from '../../shared/dead-letters.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { EventStorage } from '../../shared/event-storage.ts';
+import { type IngestOptions, ingest, LeaseLostError } from '../../shared/ingest.ts';
+import type { Broker, BrokerSource, StreamMessage, StreamReader } from '../../shared/stream.ts';
+import {
+  claimLease,
+  forgetOffset,
+  recordLoss,
+  releaseLease,
+  renewLease,
+  type StreamLease,
+} from '../../shared/stream-lease.ts';
+import { inSpan, type Logger } from '../../shared/telemetry.ts';
+import { decodeMessage, type UsageEvent } from '../../shared/usage-event.ts';
+
+export interface PartitionDeps {
+  database: Database;
+  storage: EventStorage;
+  brokers: BrokerSource;
+  deadLetterQueue: string;
+  logger: Logger;
+  /** Names this replica in the lease. */
+  owner: string;
+  batchSize: number;
+  batchTimeoutMs: number;
+  rawRetentionDays: number;
+  leaseMs: number;
+  failpoint?: IngestOptions['failpoint'];
+  /** Called after each committed batch. */
+  onCommit: (counts: { stored: number; duplicates: number; rejected: number }) => void;
+}
+
+/** A message on its way: an event or a reject, with what a later reject would need. */
+interface Item {
+  message: StreamMessage;
+  event: UsageEvent | null;
+  reasons: string[];
+}
+
+const backoffFirstMs = 250;
+const backoffMaxMs = 5_000;
+
+/**
+ * Drains one partition until `signal` aborts: waits for its lease, reads on from the committed
+ * offset, stores batch after batch. Whatever fails, it starts over from what is committed; a batch
+ * is either stored whole, offset included, or read again.
+ */
+export async function drainPartition(
+  stream: string,
+  deps: PartitionDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { database, brokers, logger, owner, leaseMs } = deps;
+  let backoffMs = backoffFirstMs;
+  while (!signal.aborted) {
+    let lease: StreamLease | null = null;
+    try {
+      lease = await claimLease(database, stream, owner, leaseMs);
+      if (lease === null) {
+        // Another replica works on it. Its lease is looked at often enough to move in time.
+        await pause(leaseMs / 3, signal);
+        continue;
+      }
+      logger.info({ ...lease }, 'lease taken');
+      const broker = await brokers.get();
+      await drainUnderLease(broker, lease, deps, signal, () => {
+        backoffMs = backoffFirstMs;
+      });
+    } catch (error) {
+      if (signal.aborted) break;
+      logger.warn({ stream, reason: messageOf(error), retryInMs: backoffMs }, 'drain interrupted');
+      await pause(backoffMs * (0.5 + Math.random() / 2), signal);
+      backoffMs = Math.min(backoffMs * 2, backoffMaxMs);
+    } finally {
+      if (lease !== null) await giveBack(lease, deps);
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}
+
+async function giveBack(lease: StreamLease, { database, logger }: PartitionDeps): Promise<void> {
+  try {
+    await releaseLease(database, lease);
+  } catch (error) {
+    // It expires by itself.
+    logger.warn({ stream: lease.stream, reason: messageOf(error) }, 'lease not released');
+  }
+}
+
+async function drainUnderLease(
+  broker: Broker,
+  lease: StreamLease,
+  deps: PartitionDeps,
+  signal: AbortSignal,
+  onProgress: () => void,
+): Promise<void> {
+  const { batchSize, batchTimeoutMs, leaseMs, database } = deps;
+  const { stream } = lease;
+  const from = await startOffset(broker, lease, deps);
+  const rules = { rawRetentionDays: deps.rawRetentionDays };
+  const reader: StreamReader<Item> = await broker.read(stream, from, batchSize * 2, (message) => {
+    const decoded = decodeMessage(message.content, { ...rules, nowMs: Date.now() });
+    return 'event' in decoded
+      ? { message, event: decoded.event, reasons: [] }
+      : {
+          message,
+          event: null,
+          reasons: decoded.faults.map(({ path, message: text }) =>
+            path === '' ? text : `${path}: ${text}`,
+          ),
+        };
+  });
+  const stop = () => void reader.close();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    while (!signal.aborted) {
+      // A third of the lease: one renewal may fail before the lease is lost.
+      const items = await reader.take(batchSize, batchTimeoutMs, leaseMs / 3);
+      if (items.length === 0) {
+        if (!(await renewLease(database, lease, leaseMs))) {
+          throw new LeaseLostError(`the lease of ${stream} went to another consumer`);
+        }
+        continue;
+      }
+      await inSpan('ingest batch', { 'messaging.batch.message_count': items.length }, () =>
+        store(broker, lease, items, deps),
+      );
+      reader.acknowledge();
+      onProgress();
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await reader.close();
+  }
+}
+
+/**
+ * Where to read on: behind the committed offset. A stored offset beyond the stream's head means
+ * that the stream was deleted and made anew; asked for it, the broker would silently send nothing.
+ */
+async function startOffset(
+  broker: Broker,
+  lease: StreamLease,
+  deps: PartitionDeps,
+): Promise<number | null> {
+  const { stream, committedOffset } = lease;
+  if (committedOffset === null) return null;
+  const head = await broker.head(stream);
+  if (head === null || head < committedOffset) {
+    deps.logger.error(
+      { stream, committedOffset, head },
+      'the stream is shorter than what was read of it: it was made anew, reading from its first',
+    );
+    await forgetOffset(deps.database, lease);
+    return null;
+  }
+  const tail = await broker.tail(stream);
+  if (tail !== null && tail > committedOffset + 1) {
+    const messages = tail - committedOffset - 1;
+    deps.logger.error(
+      { stream, committedOffset, firstOffset: tail, messages },
+      'retention removed messages that were never read: they are lost',
+    );
+    await recordLoss(deps.database, lease, messages);
+  }
+  return committedOffset + 1;
+}
+
+/**
+ * Stores the items in one transaction. What the database refuses because of its data, though it
+ * passed validation, must not block the rest forever: the batch is halved until the event stands
+ * alone, and goes to the dead-letter queue.
+ */
+async function store(
+  broker: Broker,
+  lease: StreamLease,
+  items: readonly Item[],
+  deps: PartitionDeps,
+): Promise<void> {
+  try {
+    await storeOnce(broker, lease, items, deps);
+  } catch (error) {
+    if (!isDataFault(error)) throw error;
+    const [only] = items;
+    if (items.length > 1 || only === undefined) {
+      const middle = Math.ceil(items.length / 2);
+      await store(broker, lease, items.slice(0, middle), deps);
+      await store(broker, lease, items.slice(middle), deps);
+      return;
+    }
+    const reject = {
+      ...only,
+      event: null,
+      reasons: [`the database refused it: ${messageOf(error)}`],
+    };
+    await storeOnce(broker, lease, [reject], deps);
+  }
+}
+
+/** SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation). */
+function isDataFault(error: unknown): boolean {
+  return /^2[23]/.test(sqlState(error) ?? '');
+}
+
+async function storeOnce(
+  broker: Broker,
+  lease: StreamLease,
+  items: readonly Item[],
+  deps: PartitionDeps,
+): Promise<void> {
+  const { database, storage, deadLetterQueue, leaseMs, failpoint, onCommit } = deps;
+  const events: UsageEvent[] = [];
+  const rejects: RejectedMessage[] = [];
+  for (const { event, message, reasons } of items) {
+    if (event === null) rejects.push({ stream: lease.stream, message, reasons });
+    else events.push(event);
+  }
+  const [first, last] = [items[0], items.at(-1)];
+  if (first === undefined || last === undefined) return;
+  await storage.ensureDays(events.map(({ occurredAtMs }) => occurredAtMs));
+  // Confirmed before the offset moves past them: a crash in between repeats them, never loses them.
+  await sendRejects(broker, deadLetterQueue, rejects);
+  const { stored, duplicates } = await ingest(
+    database,
+    {
+      stream: lease.stream,
+      events,
+      rejected: rejects.length,
+      position: {
+        firstOffset: first.message.offset,
+        lastOffset: last.message.offset,
+        epoch: lease.epoch,
+      },
+    },
+    failpoint === undefined ? { leaseMs } : { leaseMs, failpoint },
+  );
+  onCommit({ stored, duplicates, rejected: rejects.length });
+}

@@ -1,0 +1,157 @@
+import { type Context, Hono } from 'hono';
+import { roles } from '../../shared/access.ts';
+import type { Settings } from '../../shared/env.ts';
+import { type Fault, ServiceError } from '../../shared/errors.ts';
+import type { EventSink } from '../../shared/event-sink.ts';
+import type { Access } from '../../shared/http/actor.ts';
+import {
+  type CloudEventResult,
+  cloudEventMode,
+  mediaType,
+  readCloudEvents,
+  readJson,
+} from '../../shared/http/cloud-event.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
+import { json } from '../../shared/http/json.ts';
+import { type Decoded, decodeEvent, type EventRules } from '../../shared/usage-event.ts';
+
+export interface EventsDeps {
+  sink: EventSink;
+  access: Access;
+  settings: Settings;
+}
+
+export const usageEventType = 'ai.usage.recorded.v1';
+const eventsMax = 1_000;
+
+interface EventResult {
+  index: number;
+  /** As it was sent, null where there was none to read. */
+  eventId: string | null;
+  status: 'accepted' | 'rejected';
+  errors?: Fault[];
+}
+
+/** Takes usage events over HTTP: plain JSON or CloudEvents, one or many. */
+export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>().basePath('/analytics/v1/events');
+  const rules = (): EventRules => ({
+    nowMs: Date.now(),
+    rawRetentionDays: settings.RAW_RETENTION_DAYS,
+  });
+
+  app.post('/', async (context) => {
+    const anyOf = [roles.eventsWrite];
+    const actor = access.authorize(context, { action: 'events:write', anyOf, orgId: null });
+    const isEverywhere = actor.roles.includes(roles.admin);
+    const { candidates } = await readCandidates(context, rules());
+    const accepted = [];
+    const results: EventResult[] = [];
+    for (const [index, { eventId, decoded }] of candidates.entries()) {
+      if ('faults' in decoded) {
+        results.push({ index, eventId, status: 'rejected', errors: decoded.faults });
+      } else if (!isEverywhere && !actor.orgs.includes(decoded.event.orgId)) {
+        const message = `forbidden: ${decoded.event.orgId} is not among the actor's orgs`;
+        results.push({ index, eventId, status: 'rejected', errors: [{ path: 'orgId', message }] });
+      } else {
+        accepted.push(decoded.event);
+        results.push({ index, eventId, status: 'accepted' });
+      }
+    }
+    await sink.accept(accepted);
+    const rejected = results.length - accepted.length;
+    return json(context, { accepted: accepted.length, rejected, results }, 202);
+  });
+
+  app.post('/validate', async (context) => {
+    access.authorize(context, { action: 'events:validate', anyOf: [], orgId: null });
+    const { candidates, isList } = await readCandidates(context, rules());
+    const faults = candidates.flatMap(({ decoded }, index) =>
+      'faults' in decoded
+        ? decoded.faults.map(({ path, message }) => ({
+            path: isList ? [`[${index}]`, path].filter(Boolean).join('.') : path,
+            message,
+          }))
+        : [],
+    );
+    if (faults.length === 0) return context.body(null, 204);
+    const detail = `${faults.length} problem${faults.length === 1 ? '' : 's'} found`;
+    throw new ServiceError('invalid_request', detail, faults);
+  });
+
+  return app;
+}
+
+interface Candidate {
+  eventId: string | null;
+  decoded: Decoded;
+}
+
+/** Everything in the request that wants to be an event. */
+async function readCandidates(
+  context: Context<AppEnv>,
+  rules: EventRules,
+): Promise<{ candidates: Candidate[]; isList: boolean }> {
+  const mode = cloudEventMode(context);
+  if (mode !== null) {
+    const results = await readCloudEvents(context, mode);
+    const candidates = bounded(results).map((result) => fromCloudEvent(result, rules));
+    return { candidates, isList: mode === 'batch' };
+  }
+  const type = mediaType(context);
+  if (type !== 'application/json') {
+    const detail =
+      `the content type ${type === '' ? 'is missing' : `${type} is not known here`}: use ` +
+      'application/json, application/cloudevents+json or application/cloudevents-batch+json';
+    throw new ServiceError('unsupported_media_type', detail);
+  }
+  const body = await readJson(context);
+  const isList = Array.isArray(body);
+  const values: unknown[] = isList ? body : [body];
+  const candidates = bounded(values).map((value) => ({
+    eventId: eventIdOf(value),
+    decoded: decodeEvent(value, rules),
+  }));
+  return { candidates, isList };
+}
+
+function bounded<T>(values: T[]): T[] {
+  if (values.length <= eventsMax && values.length > 0) return values;
+  const message =
+    values.length === 0
+      ? 'must hold at least one event'
+      : `holds ${values.length} events: send at most ${eventsMax} at a time`;
+  throw new ServiceError('invalid_request', `the body ${message}`, [{ path: '', message }]);
+}
+
+function fromCloudEvent(result: CloudEventResult, rules: EventRules): Candidate {
+  if ('faults' in result) return { eventId: null, decoded: result };
+  const { id, type, subject, data } = result.event;
+  const decoded = decodeEvent(data, rules);
+  const faults: Fault[] = [];
+  if (type !== usageEventType) faults.push({ path: 'type', message: `must be ${usageEventType}` });
+  if ('faults' in decoded) {
+    faults.push(
+      ...decoded.faults.map(({ path, message }) => ({
+        path: ['data', path].filter(Boolean).join('.'),
+        message,
+      })),
+    );
+    return { eventId: eventIdOf(data), decoded: { faults } };
+  }
+  const { eventId, orgId } = decoded.event;
+  if (id.toLowerCase() !== eventId) faults.push({ path: 'id', message: 'must be data.eventId' });
+  if (subject !== undefined && subject.toLowerCase() !== orgId) {
+    faults.push({ path: 'subject', message: 'must be data.orgId' });
+  }
+  return { eventId, decoded: faults.length > 0 ? { faults } : decoded };
+}
+
+function eventIdOf(value: unknown): string | null {
+  return typeof value === 'object' &&
+    value !== null &&
+    'eventId' in value &&
+    typeof value.eventId === 'string'
+    ? value.eventId
+    : null;
+}

@@ -1,0 +1,64 @@
+import type { Cache } from '../../shared/cache.ts';
+import type { Database } from '../../shared/db.ts';
+import { type Settings, streamPartitions } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { EventStorage, StorageUpkeep } from '../../shared/event-storage.ts';
+import { forgetFreshness } from '../../shared/freshness.ts';
+import { dropOldRollups } from '../../shared/retention.ts';
+import { foldAll } from '../../shared/rollup.ts';
+import type { BrokerSource } from '../../shared/stream.ts';
+import { probeHeads } from '../../shared/stream-heads.ts';
+import type { Logger } from '../../shared/telemetry.ts';
+
+export interface RefreshDeps {
+  database: Database;
+  storage: EventStorage;
+  cache: Cache;
+  /** Null without RabbitMQ. */
+  brokers: BrokerSource | null;
+  settings: Settings;
+  logger: Logger;
+}
+
+export interface RefreshReport {
+  /** Batches folded; null when another folder was at work, which does the same. */
+  foldedBatches: number | null;
+  upkeep: StorageUpkeep;
+  /** Why the stream's heads are not known, null when they are. */
+  probeFault: string | null;
+}
+
+/**
+ * What the schedule asks for, all of it read from the database and never from the event: stream
+ * heads, fold, partitions ahead, compression, retention. Safe beside itself, and again.
+ *
+ * A broker that is away must not stop the fold: completeness then stands still, and says so.
+ */
+export async function refresh(deps: RefreshDeps): Promise<RefreshReport> {
+  const { database, storage, cache, settings, logger } = deps;
+  const upkeep = await storage.upkeep(
+    {
+      rawRetentionDays: settings.RAW_RETENTION_DAYS,
+      compressAfterDays: settings.RAW_COMPRESS_AFTER_DAYS,
+    },
+    Date.now(),
+  );
+  const probeFault = await probe(deps);
+  const folded = await foldAll(database);
+  if (folded !== null) await forgetFreshness(cache, folded.models);
+  await dropOldRollups(database, settings.ROLLUP_RETENTION_DAYS, Date.now());
+  const report = { foldedBatches: folded?.batches ?? null, upkeep, probeFault };
+  logger.info(report, 'refreshed');
+  return report;
+}
+
+async function probe({ database, brokers, settings, logger }: RefreshDeps): Promise<string | null> {
+  try {
+    const broker = brokers === null ? null : await brokers.get();
+    await probeHeads(database, broker, streamPartitions(settings));
+    return null;
+  } catch (error) {
+    logger.warn({ reason: messageOf(error) }, 'stream heads are not known');
+    return messageOf(error);
+  }
+}

@@ -1,0 +1,63 @@
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { roles } from '../../shared/access.ts';
+import type { Database } from '../../shared/db.ts';
+import type { Settings } from '../../shared/env.ts';
+import { overallFreshness, readOrgTimes } from '../../shared/freshness.ts';
+import type { Access } from '../../shared/http/actor.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
+import { json } from '../../shared/http/json.ts';
+import {
+  orgOf,
+  parseQuery,
+  requireOrgId,
+  windowParameters,
+  windowRequest,
+} from '../../shared/http/window-request.ts';
+import { pendingBatches } from '../../shared/pending-batches.ts';
+import { reliabilityQuery } from '../../shared/reliability-query.ts';
+import { localTime } from '../../shared/time-window.ts';
+
+export interface ReliabilityDeps {
+  database: Database;
+  access: Access;
+  settings: Settings;
+}
+
+const parameters = windowParameters.extend({
+  percentile: z.enum(['p50', 'p95', 'p99'], { error: 'must be p50, p95 or p99' }).default('p95'),
+});
+
+/** Error rates, status counts, latency percentiles and top errors. */
+export function reliabilityApp({ database, access, settings }: ReliabilityDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>().basePath('/analytics/v1');
+
+  app.get('/orgs/:orgId/reliability', async (context) => {
+    const orgId = orgOf(context);
+    const anyOf = [roles.reliabilityRead];
+    access.authorize(context, { action: 'reliability:read', anyOf, orgId });
+    requireOrgId(orgId);
+    const { percentile, ...window } = parseQuery(context, parameters);
+    const { plan, filter, groupBy } = windowRequest(orgId, window, settings);
+    const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+      const pending = await pendingBatches(snapshot);
+      return {
+        answer: await reliabilityQuery(snapshot, plan, pending, filter, groupBy),
+        times: await readOrgTimes(snapshot, orgId, pending),
+      };
+    });
+    const { granularity, timeZone, startMs, endMs } = plan.window;
+    return json(context, {
+      orgId,
+      granularity,
+      timezone: timeZone,
+      start: localTime(startMs, timeZone),
+      end: localTime(endMs, timeZone),
+      percentile,
+      ...answer,
+      freshness: overallFreshness(times, Date.now()),
+    });
+  });
+
+  return app;
+}

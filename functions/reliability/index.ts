@@ -1,0 +1,17 @@
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting } from '../../shared/env.ts';
+import { createAccess } from '../../shared/http/actor.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { reliabilityApp } from './app.ts';
+
+runFunction('reliability', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'reliability' });
+  const routes = [reliabilityApp({ database, access: createAccess(settings), settings })];
+  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  return async () => {
+    await server.close();
+    await database.close();
+  };
+});

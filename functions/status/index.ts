@@ -1,0 +1,45 @@
+import { openCache } from '../../shared/cache.ts';
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting } from '../../shared/env.ts';
+import { createAccess } from '../../shared/http/actor.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { openObjectStore } from '../../shared/object-store.ts';
+import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
+import { brokerSource } from '../../shared/stream.ts';
+import { statusApp } from './app.ts';
+
+runFunction('status', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'status' });
+  const cache = openCache(settings, (reason) => logger.warn({ reason }, 'cache fault'));
+  const store = openObjectStore(settings);
+  const brokers =
+    settings.RABBITMQ_URL === undefined
+      ? null
+      : brokerSource(settings.RABBITMQ_URL, { name: 'status', timeoutMs: 800 });
+  const components = {
+    database: async () => {
+      await database.query('select 1');
+    },
+    stream:
+      brokers === null
+        ? null
+        : async () => {
+            await brokers.get();
+          },
+    cache: settings.REDIS_URL === undefined ? null : () => cache.check(),
+    objectStore: store === null ? null : () => store.check(),
+  };
+  const access = createAccess(settings);
+  const routes = [statusApp({ database, cache, access, settings, components })];
+  const metrics = () => pipelineMetrics(database);
+  const server = await serve(httpApp({ settings, logger, routes, metrics }), settings);
+  return async () => {
+    await server.close();
+    await brokers?.close();
+    await cache.close();
+    store?.close();
+    await database.close();
+  };
+});

@@ -1,0 +1,115 @@
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { roles } from '../../shared/access.ts';
+import type { Database } from '../../shared/db.ts';
+import type { Settings } from '../../shared/env.ts';
+import { ServiceError } from '../../shared/errors.ts';
+import { overallFreshness, readOrgTimes } from '../../shared/freshness.ts';
+import type { Access } from '../../shared/http/actor.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
+import { json } from '../../shared/http/json.ts';
+import {
+  checkRange,
+  orgOf,
+  parseQuery,
+  rangeParameters,
+  requireOrgId,
+  uuidParameter,
+  windowParameters,
+  windowRequest,
+} from '../../shared/http/window-request.ts';
+import { modelsQuery } from '../../shared/models-query.ts';
+import { type OrgCursor, orgsQuery } from '../../shared/orgs-query.ts';
+import { pendingBatches } from '../../shared/pending-batches.ts';
+import { localTime, planWindow } from '../../shared/time-window.ts';
+import { usageQuery } from '../../shared/usage-query.ts';
+
+export interface UsageDeps {
+  database: Database;
+  access: Access;
+  settings: Settings;
+}
+
+const pageParameters = rangeParameters.extend({
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .default('50')
+    .transform(Number)
+    .pipe(z.number().min(1, 'must be at least 1').max(500, 'must be at most 500')),
+  cursor: z.string().optional(),
+});
+
+/** Usage and spend: series and totals, models seen, and the admin's list of orgs. */
+export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>().basePath('/analytics/v1');
+
+  app.get('/orgs/:orgId/usage', async (context) => {
+    const orgId = orgOf(context);
+    access.authorize(context, { action: 'usage:read', anyOf: [roles.usageRead], orgId });
+    requireOrgId(orgId);
+    const parameters = parseQuery(context, windowParameters);
+    const { plan, filter, groupBy } = windowRequest(orgId, parameters, settings);
+    const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+      const pending = await pendingBatches(snapshot);
+      return {
+        answer: await usageQuery(snapshot, plan, pending, filter, groupBy),
+        times: await readOrgTimes(snapshot, orgId, pending),
+      };
+    });
+    const { granularity, timeZone, startMs, endMs } = plan.window;
+    return json(context, {
+      orgId,
+      granularity,
+      timezone: timeZone,
+      start: localTime(startMs, timeZone),
+      end: localTime(endMs, timeZone),
+      ...answer,
+      freshness: overallFreshness(times, Date.now()),
+    });
+  });
+
+  app.get('/orgs/:orgId/models', async (context) => {
+    const orgId = orgOf(context);
+    const anyOf = [roles.usageRead, roles.reliabilityRead];
+    access.authorize(context, { action: 'models:read', anyOf, orgId });
+    requireOrgId(orgId);
+    parseQuery(context, z.strictObject({}));
+    const models = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
+      modelsQuery(snapshot, orgId, await pendingBatches(snapshot)),
+    );
+    return json(context, { orgId, models });
+  });
+
+  app.get('/orgs', async (context) => {
+    access.authorize(context, { action: 'orgs:list', anyOf: [roles.admin], orgId: null });
+    const { start: startMs, end: endMs, limit, cursor } = parseQuery(context, pageParameters);
+    checkRange({ startMs, endMs }, settings);
+    const plan = planWindow({ startMs, endMs, granularity: 'month', timeZone: 'UTC' });
+    const after = cursor === undefined ? null : decodeCursor(cursor);
+    const { items, next } = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
+      orgsQuery(snapshot, plan, await pendingBatches(snapshot), limit, after),
+    );
+    return json(context, { items, nextCursor: next === null ? null : encodeCursor(next) });
+  });
+
+  return app;
+}
+
+const cursorForm = z.tuple([z.string().regex(/^\d{1,40}(\.\d{1,4})?$/), uuidParameter]);
+
+function encodeCursor({ cost, orgId }: OrgCursor): string {
+  return Buffer.from(JSON.stringify([cost, orgId])).toString('base64url');
+}
+
+function decodeCursor(text: string): OrgCursor {
+  try {
+    const [cost, orgId] = cursorForm.parse(
+      JSON.parse(Buffer.from(text, 'base64url').toString('utf8')),
+    );
+    return { cost, orgId };
+  } catch {
+    const message = 'must be the nextCursor of an earlier answer';
+    throw new ServiceError('invalid_request', `cursor ${message}`, [{ path: 'cursor', message }]);
+  }
+}

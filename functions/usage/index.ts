@@ -1,0 +1,17 @@
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting } from '../../shared/env.ts';
+import { createAccess } from '../../shared/http/actor.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { usageApp } from './app.ts';
+
+runFunction('usage', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'usage' });
+  const routes = [usageApp({ database, access: createAccess(settings), settings })];
+  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  return async () => {
+    await server.close();
+    await database.close();
+  };
+});

@@ -1,0 +1,69 @@
+/** Who may do what (the contract's table), and the audit line of every decision. */
+
+export const roles = {
+  usageRead: 'analytics:usage:read',
+  reliabilityRead: 'analytics:reliability:read',
+  exportsCreate: 'analytics:exports:create',
+  exportsRead: 'analytics:exports:read',
+  exportsDownload: 'analytics:exports:download',
+  eventsWrite: 'analytics:events:write',
+  admin: 'admin',
+} as const;
+export type Role = (typeof roles)[keyof typeof roles];
+
+export interface Actor {
+  subject: string;
+  roles: readonly string[];
+  /** Lower-case org ids. */
+  orgs: readonly string[];
+}
+
+/** What an actor wants: one of `anyOf` grants it; an org of null means no org in particular. */
+export interface AccessRequest {
+  /** Names the deed in the audit line, for example `usage:read`. */
+  action: string;
+  /** Roles that grant it; empty when any actor may. `admin` always may. */
+  anyOf: readonly Role[];
+  orgId: string | null;
+}
+
+export interface Decision {
+  allowed: boolean;
+  reason: string;
+  /** An admin who acts on an org outside its own list. */
+  crossOrg: boolean;
+}
+
+export interface AuditLine {
+  timestamp: string;
+  subject: string | null;
+  roles: readonly string[];
+  action: string;
+  orgId: string | null;
+  allowed: boolean;
+  reason: string;
+  requestId: string;
+  crossOrg?: true;
+}
+
+/** A role grants the action, the org list says where; `admin` may do everything everywhere. */
+export function decide(actor: Actor, { anyOf, orgId }: AccessRequest): Decision {
+  const isOwn = orgId === null || actor.orgs.includes(orgId);
+  if (actor.roles.includes(roles.admin)) {
+    return { allowed: true, reason: 'role admin', crossOrg: !isOwn };
+  }
+  const granting = anyOf.find((role) => actor.roles.includes(role));
+  if (anyOf.length > 0 && granting === undefined) {
+    return refuse(`missing role: one of ${[...anyOf, roles.admin].join(', ')}`);
+  }
+  if (!isOwn) return refuse(`org ${orgId} is not among the actor's orgs`);
+  return {
+    allowed: true,
+    reason: granting === undefined ? 'any actor' : `role ${granting}`,
+    crossOrg: false,
+  };
+}
+
+function refuse(reason: string): Decision {
+  return { allowed: false, reason, crossOrg: false };
+}

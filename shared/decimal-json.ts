@@ -1,0 +1,39 @@
+/**
+ * JSON whose decimals keep every digit. A cost is never a float (DESIGN 9), but JSON.parse makes
+ * one of every number and JSON.stringify can only write floats, so at both doors a decimal travels
+ * as a string that begins with NUL, which no accepted text may contain.
+ */
+
+const mark = '\u0000';
+
+/**
+ * Matches a number that is the value of one of the cost keys. Both quotes are unescaped and a
+ * colon follows, so the match is a key, never text inside a string: the lookbehind refuses the one
+ * other case, a longer key that ends in an escaped quote and the name.
+ */
+const costNumber =
+  /(?<!\\)"(costEstimateCents|inputCostCents|outputCostCents)"(\s*:\s*)(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\s,}])/g;
+
+/**
+ * JSON.parse, but cost numbers come back as marked text. Read them with `literalOf`.
+ *
+ * @throws SyntaxError as JSON.parse does.
+ */
+export function parseKeepingCosts(text: string): unknown {
+  return JSON.parse(text.replace(costNumber, '"$1"$2"\\u0000$3"'));
+}
+
+/** The digits of a number that `parseKeepingCosts` kept, or undefined for any other value. */
+export function literalOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value.startsWith(mark) ? value.slice(1) : undefined;
+}
+
+/** Marks a decimal in PostgreSQL's text form, to be written by `stringify` digit for digit. */
+export function decimal(text: string): string {
+  return mark + text;
+}
+
+/** JSON.stringify that writes marked decimals as JSON numbers. */
+export function stringify(value: unknown): string {
+  return JSON.stringify(value).replace(/"\\u0000(-?\d+(?:\.\d+)?)"/g, '$1');
+}

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { Hono, type MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { secureHeaders } from 'hono/secure-headers';
+import type { Settings } from '../env.ts';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../telemetry.ts';
+import { identifyActor } from './actor.ts';
+import type { AppEnv } from './context.ts';
+import { httpMetrics } from './metrics.ts';
+import { onError, onNotFound, problem } from './problem.ts';
+
+export interface HttpAppOptions {
+  settings: Settings;
+  logger: Logger;
+  /** The routes to serve: one function's, or all of them in the local run. */
+  routes: readonly Hono<AppEnv>[];
+  /** What readiness asks. Cheap: the platform calls it often. Throws when not ready. */
+  ready?: () => Promise<void>;
+  /** More Prometheus text for `/metrics`, such as the numbers kept in tables. */
+  metrics?: () => Promise<string>;
+}
+
+const bodyMaxBytes = 4_194_304;
+
+/**
+ * What every function shares around its routes: request id, log, span, metrics, actor, errors as
+ * problem+json, the platform's probes and `/metrics`.
+ */
+export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
+  const { settings, logger, routes, ready = async () => {}, metrics } = options;
+  const measured = httpMetrics();
+  const app = new Hono<AppEnv>();
+  app.onError(onError);
+  app.notFound(onNotFound);
+  app.use(identifyRequest(logger));
+  app.use(measured.middleware);
+
+  app.get('/health/liveness', (context) => context.text('OK'));
+  app.get('/health/readiness', async (context) => {
+    try {
+      await ready();
+      return context.text('OK');
+    } catch (error) {
+      return problem(context, 'unavailable', messageOf(error));
+    }
+  });
+  app.get('/metrics', async (context) => {
+    const text = [await measured.registry.metrics(), await metrics?.()].filter(Boolean).join('\n');
+    return context.body(text, 200, { 'Content-Type': measured.registry.contentType });
+  });
+
+  app.use(traceRequest());
+  app.use(secureHeaders());
+  app.use(
+    bodyLimit({
+      maxSize: bodyMaxBytes,
+      onError: (context) =>
+        problem(context, 'payload_too_large', `the body must be at most ${bodyMaxBytes} bytes`),
+    }),
+  );
+  app.use(identifyActor(settings));
+  for (const route of routes) app.route('/', route);
+  return app;
+}
+
+const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** `X-Request-Id`: the caller's where it is well formed, else one of ours. */
+function identifyRequest(logger: Logger): MiddlewareHandler<AppEnv> {
+  return async function identifyRequest(context, next) {
+    const given = context.req.header('X-Request-Id');
+    const requestId = given !== undefined && requestIdForm.test(given) ? given : randomUUID();
+    context.set('requestId', requestId);
+    context.set('logger', logger.child({ requestId }));
+    await next();
+    context.header('X-Request-Id', requestId);
+  };
+}
+
+function traceRequest(): MiddlewareHandler<AppEnv> {
+  const tracer = trace.getTracer('analytics-service');
+  return function traceRequest(context, next) {
+    const options = {
+      kind: SpanKind.SERVER,
+      attributes: { 'http.request.method': context.req.method, 'url.path': context.req.path },
+    };
+    return tracer.startActiveSpan(context.req.method, options, async (span) => {
+      await next();
+      span.setAttribute('http.response.status_code', context.res.status);
+      if (context.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    });
+  };
+}

@@ -1,0 +1,145 @@
+import type { Context } from 'hono';
+import { z } from 'zod';
+import { parseKeepingCosts } from '../decimal-json.ts';
+import { faultsOf, messageOf, ServiceError } from '../errors.ts';
+import { parseInstant } from '../instant.ts';
+import type { AppEnv } from './context.ts';
+
+/**
+ * CloudEvents 1.0 over HTTP in binary, structured and batched mode, by the HTTP protocol binding.
+ * Not by the `cloudevents` package: it invents a missing id or time, takes an unknown content
+ * type's data as text, reads costs through floats, and names no field when it refuses.
+ */
+export interface CloudEvent {
+  id: string;
+  source: string;
+  type: string;
+  subject?: string | undefined;
+  time?: string | undefined;
+  data?: unknown;
+}
+
+const attribute = z.string().min(1, 'must not be empty');
+
+const cloudEventSchema = z.object({
+  specversion: z.literal('1.0', 'must be 1.0'),
+  id: attribute,
+  source: attribute,
+  type: attribute,
+  subject: attribute.optional(),
+  time: z
+    .string()
+    .refine((text) => parseInstant(text) !== undefined, 'must be an RFC 3339 date-time')
+    .optional(),
+  datacontenttype: z.string().refine(isJson, 'must be application/json').optional(),
+  data: z.unknown(),
+  data_base64: z.base64('must be base64').optional(),
+});
+
+/** A parsed CloudEvent, or why it is none. */
+export type CloudEventResult =
+  | { event: CloudEvent }
+  | { faults: { path: string; message: string }[] };
+
+export type CloudEventMode = 'binary' | 'structured' | 'batch';
+
+/** How a request carries CloudEvents, or null when it does not. */
+export function cloudEventMode(context: Context<AppEnv>): CloudEventMode | null {
+  const contentType = mediaType(context);
+  if (contentType === 'application/cloudevents-batch+json') return 'batch';
+  if (contentType === 'application/cloudevents+json') return 'structured';
+  const headers = Object.keys(context.req.header());
+  return headers.some((name) => name.startsWith('ce-')) ? 'binary' : null;
+}
+
+/** The request's content type without parameters, lower case. */
+export function mediaType(context: Context<AppEnv>): string {
+  const [type = ''] = (context.req.header('Content-Type') ?? '').split(';');
+  return type.trim().toLowerCase();
+}
+
+function isJson(contentType: string): boolean {
+  return /^application\/(json|[a-z0-9.+-]+\+json)\s*(;|$)/i.test(contentType);
+}
+
+/**
+ * The body as JSON, costs kept as text.
+ *
+ * @throws ServiceError `invalid_request` when it is none.
+ */
+export async function readJson(context: Context<AppEnv>): Promise<unknown> {
+  const bytes = await context.req.arrayBuffer();
+  try {
+    return parseKeepingCosts(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? messageOf(error) : 'it is not UTF-8';
+    const message = `must be JSON: ${reason}`;
+    throw new ServiceError('invalid_request', `the body ${message}`, [{ path: '', message }]);
+  }
+}
+
+/** The CloudEvents of a request; each that is malformed says why, alone. */
+export async function readCloudEvents(
+  context: Context<AppEnv>,
+  mode: CloudEventMode,
+): Promise<CloudEventResult[]> {
+  if (mode === 'binary') return [parseCloudEvent(await binaryAttributes(context))];
+  const body = await readJson(context);
+  if (mode === 'structured') return [parseCloudEvent(body)];
+  if (Array.isArray(body)) return body.map(parseCloudEvent);
+  const message = 'a batch of CloudEvents must be a JSON array';
+  throw new ServiceError('invalid_request', message, [{ path: '', message }]);
+}
+
+/**
+ * The one CloudEvent of a request, as our own functions are sent it.
+ *
+ * @throws ServiceError `invalid_request` with every fault.
+ */
+export async function readCloudEvent(context: Context<AppEnv>): Promise<CloudEvent> {
+  const mode = cloudEventMode(context);
+  if (mode === null || mode === 'batch') {
+    const detail =
+      'this takes one CloudEvent: ce- headers (binary mode) or application/cloudevents+json';
+    throw new ServiceError('invalid_request', detail, [{ path: '', message: detail }]);
+  }
+  const [result] = await readCloudEvents(context, mode);
+  if (result !== undefined && 'event' in result) return result.event;
+  const faults = result?.faults ?? [];
+  const detail = faults.map(({ path, message }) => `${path} ${message}`).join('; ');
+  throw new ServiceError('invalid_request', `the CloudEvent is malformed: ${detail}`, faults);
+}
+
+/** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
+async function binaryAttributes(context: Context<AppEnv>): Promise<Record<string, unknown>> {
+  const attributes: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(context.req.header())) {
+    if (name.startsWith('ce-')) attributes[name.slice(3)] = percentDecoded(value);
+  }
+  const contentType = context.req.header('Content-Type');
+  if (contentType !== undefined) attributes.datacontenttype = contentType;
+  const hasBody = (await context.req.arrayBuffer()).byteLength > 0;
+  if (hasBody) attributes.data = await readJson(context);
+  return attributes;
+}
+
+function percentDecoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+function parseCloudEvent(value: unknown): CloudEventResult {
+  const parsed = cloudEventSchema.safeParse(value);
+  if (!parsed.success) return { faults: faultsOf(parsed.error) };
+  const { specversion: _, datacontenttype: __, data_base64: encoded, ...event } = parsed.data;
+  if (encoded === undefined) return { event };
+  try {
+    const text = Buffer.from(encoded, 'base64').toString('utf8');
+    return { event: { ...event, data: parseKeepingCosts(text) } };
+  } catch (error) {
+    return { faults: [{ path: 'data_base64', message: `must hold JSON: ${messageOf(error)}` }] };
+  }
+}

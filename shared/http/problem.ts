@@ -1,0 +1,74 @@
+import type { Context, ErrorHandler, NotFoundHandler } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { sqlState } from '../db.ts';
+import { type ErrorCode, type Fault, messageOf, ServiceError } from '../errors.ts';
+import type { AppEnv } from './context.ts';
+
+const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
+  invalid_request: { status: 400, title: 'The request is not valid' },
+  unauthenticated: { status: 401, title: 'Nobody is signed in' },
+  forbidden: { status: 403, title: 'Not allowed' },
+  not_found: { status: 404, title: 'Not found' },
+  conflict: { status: 409, title: 'Conflict' },
+  gone: { status: 410, title: 'No longer available' },
+  payload_too_large: { status: 413, title: 'The request is too large' },
+  unsupported_media_type: { status: 415, title: 'The content type is not supported' },
+  unavailable: { status: 503, title: 'Temporarily not available' },
+};
+const retryAfterSeconds = 5;
+
+/** RFC 9457. `errors` is there where a request was invalid. */
+export function problem(
+  context: Context<AppEnv>,
+  code: ErrorCode,
+  detail: string,
+  faults: readonly Fault[] = [],
+): Response {
+  const { status, title } = problems[code];
+  return problemResponse(context, status, title, code.replaceAll('_', '-'), detail, faults);
+}
+
+function problemResponse(
+  context: Context<AppEnv>,
+  status: ContentfulStatusCode,
+  title: string,
+  type: string,
+  detail: string,
+  faults: readonly Fault[] = [],
+): Response {
+  const headers: Record<string, string> = { 'Content-Type': 'application/problem+json' };
+  if (status === 503) headers['Retry-After'] = String(retryAfterSeconds);
+  if (status === 401) headers['WWW-Authenticate'] = 'Bearer';
+  return context.body(
+    JSON.stringify({
+      type: `urn:analytics:problem:${type}`,
+      title,
+      status,
+      detail,
+      instance: context.req.path,
+      ...(faults.length > 0 ? { errors: faults } : {}),
+    }),
+    status,
+    headers,
+  );
+}
+
+/** The one place where what was thrown becomes an answer. Nothing internal gets out. */
+export const onError: ErrorHandler<AppEnv> = (error, context) => {
+  if (error instanceof ServiceError) {
+    if (error.code === 'unavailable')
+      context.var.logger.warn({ reason: error.message }, 'unavailable');
+    return problem(context, error.code, error.message, error.faults);
+  }
+  const queryCanceled = '57014';
+  if (sqlState(error) === queryCanceled) {
+    context.var.logger.warn({ path: context.req.path }, 'query took too long');
+    return problem(context, 'unavailable', 'the query took too long: narrow the window');
+  }
+  context.var.logger.error({ error: messageOf(error), stack: error.stack }, 'request failed');
+  const detail = `An error of ours; quote request ${context.var.requestId} to support.`;
+  return problemResponse(context, 500, 'Something went wrong', 'internal', detail);
+};
+
+export const onNotFound: NotFoundHandler<AppEnv> = (context) =>
+  problem(context, 'not_found', `there is no ${context.req.method} ${context.req.path}`);

@@ -1,0 +1,99 @@
+import { serve as listen } from '@hono/node-server';
+import type { Hono } from 'hono';
+import { readSettings, type Settings } from '../env.ts';
+import { messageOf } from '../errors.ts';
+import { createLogger, type Logger } from '../telemetry.ts';
+import type { AppEnv } from './context.ts';
+
+export interface Server {
+  port: number;
+  /** Stops taking requests, lets those under way finish (at most `drainMs`), then closes. */
+  close(): Promise<void>;
+}
+
+const drainMs = 25_000;
+
+/**
+ * Serves an app on the platform's port, or `HTTP_PORT`.
+ *
+ * @throws Error with one clear line when the port is taken or not permitted.
+ */
+export function serve(
+  app: Hono<AppEnv>,
+  settings: Pick<Settings, 'PORT' | 'HTTP_PORT' | 'HTTP_HOST'>,
+  hostname = settings.HTTP_HOST ?? '0.0.0.0',
+): Promise<Server> {
+  const wanted = settings.PORT ?? settings.HTTP_PORT;
+  return new Promise((resolve, reject) => {
+    const server = listen({ fetch: app.fetch, port: wanted, hostname }, ({ port }) => {
+      resolve({
+        port,
+        close: () =>
+          new Promise<void>((closed) => {
+            const limit = setTimeout(() => {
+              if ('closeAllConnections' in server) server.closeAllConnections();
+            }, drainMs);
+            server.close(() => {
+              clearTimeout(limit);
+              closed();
+            });
+            if ('closeIdleConnections' in server) server.closeIdleConnections();
+          }),
+      });
+    });
+    server.once('error', (error) => reject(new Error(listenFault(error, wanted, hostname))));
+  });
+}
+
+function listenFault(error: Error, port: number, hostname: string): string {
+  const code = 'code' in error ? error.code : '';
+  if (code === 'EADDRINUSE') {
+    return `port ${port} is taken on ${hostname}: stop what uses it, or set HTTP_PORT to another`;
+  }
+  if (code === 'EACCES') {
+    return `no permission to listen on port ${port}: set HTTP_PORT to one above 1023`;
+  }
+  return `cannot listen on ${hostname}:${port}: ${messageOf(error)}`;
+}
+
+/** Runs `stop` once at SIGTERM or SIGINT, then ends the process. */
+export function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ error: messageOf(error) }, 'did not stop cleanly');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}
+
+/**
+ * The life of a function's process: settings, log, start, signals. A start that fails ends it with
+ * one clear line.
+ *
+ * @param start builds and serves; returns how to stop
+ */
+export function runFunction(
+  name: string,
+  start: (settings: Settings, logger: Logger) => Promise<() => Promise<void>>,
+): void {
+  const run = async () => {
+    const settings = readSettings(process.env);
+    const logger = createLogger(settings, name);
+    const stop = await start(settings, logger);
+    logger.info({ version: process.version }, 'started');
+    stopOnSignal(logger, stop);
+  };
+  run().catch((error: unknown) => {
+    process.stderr.write(`${name}: ${messageOf(error)}\n`);
+    process.exit(1);
+  });
+}

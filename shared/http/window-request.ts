@@ -1,0 +1,175 @@
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { Settings } from '../env.ts';
+import { type Fault, faultsOf, ServiceError } from '../errors.ts';
+import { parseInstant } from '../instant.ts';
+import {
+  dayMs,
+  isTimeZone,
+  planWindow,
+  type Range,
+  type WindowPlan,
+  windowMaxDays,
+} from '../time-window.ts';
+import { groupings } from '../usage-query.ts';
+import type { UsageFilter } from '../window-sql.ts';
+import type { AppEnv } from './context.ts';
+
+const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export const uuidParameter = z
+  .string()
+  .regex(uuidForm, 'must be a uuid')
+  .transform((text) => text.toLowerCase());
+
+export const instantParameter = z.string('is required').transform((text, context) => {
+  const ms = parseInstant(text);
+  if (ms !== undefined) return ms;
+  const hint = text.includes(' ') ? ' (a + in a URL is written %2B)' : '';
+  context.addIssue({
+    code: 'custom',
+    message: `must be an RFC 3339 date-time with a zone, such as 2026-01-31T00:00:00Z${hint}`,
+  });
+  return z.NEVER;
+});
+
+const granularityNames = {
+  hour: 'hour',
+  hourly: 'hour',
+  day: 'day',
+  daily: 'day',
+  month: 'month',
+  monthly: 'month',
+} as const;
+
+export const rangeParameters = z.strictObject({ start: instantParameter, end: instantParameter });
+
+export const windowParameters = rangeParameters.extend({
+  granularity: z
+    .enum(Object.keys(granularityNames) as [keyof typeof granularityNames], {
+      error: 'must be hour, day or month',
+    })
+    .default('day')
+    .transform((name) => granularityNames[name]),
+  timezone: z
+    .string()
+    .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
+    .default('UTC'),
+  modelId: z.array(uuidParameter).max(100, 'can be given at most 100 times').default([]),
+  clientId: z
+    .array(z.string().max(128, 'must have at most 128 characters'))
+    .max(100, 'can be given at most 100 times')
+    .default([]),
+  groupBy: z.enum(groupings, { error: `must be one of ${groupings.join(', ')}` }).default('model'),
+});
+
+/** Parameters that may be given more than once. */
+const repeatable = new Set(['modelId', 'clientId']);
+
+/**
+ * A request's query parameters by a schema that names every one: an unknown or doubled parameter
+ * is a fault too, since a misspelt filter would answer with wrong numbers.
+ *
+ * @throws ServiceError `invalid_request` with every fault.
+ */
+export function parseQuery<Schema extends z.ZodType>(
+  context: Context<AppEnv>,
+  schema: Schema,
+): z.output<Schema> {
+  const faults: Fault[] = [];
+  const given: Record<string, string | string[]> = {};
+  for (const [name, values] of Object.entries(context.req.queries())) {
+    const [value = ''] = values;
+    if (repeatable.has(name)) given[name] = values;
+    else if (values.length > 1) faults.push({ path: name, message: 'can be given only once' });
+    given[name] ??= value;
+  }
+  const parsed = schema.safeParse(given);
+  if (parsed.success && faults.length === 0) return parsed.data;
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      if (issue.code === 'unrecognized_keys') {
+        faults.push(...issue.keys.map((path) => ({ path, message: 'is not a parameter here' })));
+      }
+    }
+    faults.push(...faultsOf(parsed.error).filter(({ path }) => path !== ''));
+  }
+  throw invalid(faults);
+}
+
+function invalid(faults: readonly Fault[]): ServiceError {
+  const detail = faults
+    .map(({ path, message }) => (path === '' ? message : `${path} ${message}`))
+    .join('; ');
+  return new ServiceError('invalid_request', detail, faults);
+}
+
+type RetentionSettings = Pick<Settings, 'RAW_RETENTION_DAYS' | 'ROLLUP_RETENTION_DAYS'>;
+
+/** @throws ServiceError `invalid_request` for a window that is empty, too long or too old. */
+export function checkRange(
+  { startMs, endMs }: Range,
+  { ROLLUP_RETENTION_DAYS: retentionDays }: RetentionSettings,
+  nowMs = Date.now(),
+): void {
+  const faults: Fault[] = [];
+  if (startMs >= endMs) faults.push({ path: 'end', message: 'must be after start' });
+  if (endMs - startMs > windowMaxDays * dayMs) {
+    faults.push({ path: 'end', message: `must be at most ${windowMaxDays} days after start` });
+  }
+  const oldestMs = oldestDay(nowMs, retentionDays);
+  if (startMs < oldestMs) {
+    faults.push({ path: 'start', message: `must not be before ${time(oldestMs)} (retention)` });
+  }
+  if (faults.length > 0) throw invalid(faults);
+}
+
+/** Retention removes whole UTC days. */
+function oldestDay(nowMs: number, retentionDays: number): number {
+  return Math.floor(nowMs / dayMs - retentionDays) * dayMs;
+}
+
+function time(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z');
+}
+
+export interface WindowRequest {
+  plan: WindowPlan;
+  filter: UsageFilter;
+  groupBy: (typeof groupings)[number];
+}
+
+/** The parameters of `/usage` and `/reliability`, parsed by `windowParameters`. */
+export function windowRequest(
+  orgId: string,
+  parameters: z.output<typeof windowParameters>,
+  settings: RetentionSettings,
+): WindowRequest {
+  const { start: startMs, end: endMs, granularity, timezone: timeZone, groupBy } = parameters;
+  checkRange({ startMs, endMs }, settings);
+  const plan = planWindow({ startMs, endMs, granularity, timeZone });
+  const oldestRawMs = oldestDay(Date.now(), settings.RAW_RETENTION_DAYS);
+  if (plan.raw.some((range) => range.startMs < oldestRawMs)) {
+    const message =
+      `before ${time(oldestRawMs)} single events are no longer kept: ` +
+      'start and end on whole UTC hours, in a zone whose days do';
+    throw invalid([{ path: 'start', message }]);
+  }
+  return {
+    plan,
+    filter: { orgId, modelIds: parameters.modelId, clientIds: parameters.clientId },
+    groupBy,
+  };
+}
+
+/**
+ * The org in the path, lower case. Call `authorize` with it before anything else is looked at.
+ */
+export function orgOf(context: Context<AppEnv>): string {
+  return (context.req.param('orgId') ?? '').toLowerCase();
+}
+
+/** @throws ServiceError `invalid_request` unless the org id in the path is a uuid. */
+export function requireOrgId(orgId: string): void {
+  if (!uuidForm.test(orgId)) throw invalid([{ path: 'orgId', message: 'must be a uuid' }]);
+}

@@ -1,0 +1,59 @@
+import type { Database } from './db.ts';
+import { dayMs } from './time-window.ts';
+
+const intervalMinutes = 60;
+const rowsPerStatement = 10_000;
+const statementsPerTableMax = 20;
+/** Folded batches are kept for looking back on an incident, not for any answer. */
+const batchesKeptDays = 35;
+
+/**
+ * Removes rollup rows past retention and records of batches folded long ago: once an hour, however
+ * often it is called, and a bounded number; what is left goes the next time.
+ */
+export async function dropOldRollups(
+  database: Database,
+  retentionDays: number,
+  nowMs: number,
+): Promise<void> {
+  if (!(await isDue(database))) return;
+  const cut = new Date(Math.floor(nowMs / dayMs - retentionDays - 1) * dayMs);
+  for (const table of ['usage_hourly', 'usage_daily', 'error_hourly', 'error_daily']) {
+    await deleteInSteps(database, table, 'bucket_start < $1', cut);
+  }
+  const batchCut = new Date(nowMs - batchesKeptDays * dayMs);
+  await deleteInSteps(database, 'ingestion_batches', 'folded_at < $1', batchCut);
+}
+
+async function isDue(database: Database): Promise<boolean> {
+  const due = await database.query(
+    `insert into analytics.job_runs as j (job, last_success_at, last_duration_ms)
+     values ('retention', clock_timestamp(), 0)
+     on conflict (job) do update set last_success_at = excluded.last_success_at
+     where j.last_success_at < clock_timestamp() - make_interval(mins => $1)
+     returning job`,
+    [intervalMinutes],
+  );
+  return due.length > 0;
+}
+
+/** `table` and `condition` are ours. */
+async function deleteInSteps(
+  database: Database,
+  table: string,
+  condition: string,
+  cut: Date,
+): Promise<void> {
+  for (let step = 0; step < statementsPerTableMax; step += 1) {
+    const deleted = await database.query<{ rows: number }>(
+      `with gone as (
+         delete from analytics.${table}
+         where ctid in (select ctid from analytics.${table} where ${condition} limit $2)
+         returning 1
+       )
+       select count(*)::int as rows from gone`,
+      [cut, rowsPerStatement],
+    );
+    if ((deleted[0]?.rows ?? 0) < rowsPerStatement) return;
+  }
+}

@@ -1,0 +1,99 @@
+import type { Database, Queryable } from './db.ts';
+import type { Broker } from './stream.ts';
+
+/** The row of events taken over HTTP without a stream: stored before they are answered. */
+export const directStream = 'http';
+
+/**
+ * Looks up the newest offset of each configured stream and writes it down, for completeness and
+ * for the scaler, which cannot ask the stream itself. Without a broker events are stored as they
+ * are taken, so everything is complete now.
+ *
+ * @param broker null without RabbitMQ
+ */
+export async function probeHeads(
+  database: Database,
+  broker: Broker | null,
+  streams: readonly string[],
+): Promise<void> {
+  const configured = broker === null ? [directStream] : streams;
+  for (const stream of configured) {
+    const probedAt = await serverTime(database);
+    await recordHead(database, stream, await headOf(broker, stream), probedAt);
+  }
+  await retireOthers(database, broker, configured);
+}
+
+/** The probe's time is taken first, by the clock of the database, which all processes share. */
+async function serverTime(database: Queryable): Promise<Date> {
+  const [row] = await database.query<{ now: Date }>('select clock_timestamp() as now');
+  if (row === undefined) throw new Error('the database did not tell the time');
+  return row.now;
+}
+
+async function headOf(broker: Broker | null, stream: string): Promise<number | null> {
+  if (broker === null || !(await broker.exists(stream))) return null;
+  return broker.head(stream);
+}
+
+/**
+ * Everything received before the probe has an offset up to `head`: once the committed offset
+ * reaches it, the stream is complete through `probedAt`. A probe not yet reached is kept rather
+ * than replaced, or a consumer that never quite catches up would never be complete.
+ */
+async function recordHead(
+  database: Queryable,
+  stream: string,
+  head: number | null,
+  probedAt: Date,
+): Promise<void> {
+  await database.query(
+    `insert into analytics.stream_offsets as s
+       (stream, head_offset, head_probed_at, target_offset, target_probed_at, complete_through)
+     values ($1, $2, $3, $2, case when $2 is not null then $3::timestamptz end,
+             case when $2 is null then $3::timestamptz end)
+     on conflict (stream) do update set
+       head_offset = excluded.head_offset,
+       head_probed_at = excluded.head_probed_at,
+       complete_through = case when ${reached} then excluded.head_probed_at
+                               else s.complete_through end,
+       target_offset = case when ${reached} then null
+                            else coalesce(s.target_offset, excluded.head_offset) end,
+       target_probed_at = case when ${reached} then null
+                               when s.target_offset is null then excluded.head_probed_at
+                               else s.target_probed_at end,
+       retired = false`,
+    [stream, head, probedAt],
+  );
+}
+
+const reached = '(excluded.head_offset is null or s.committed_offset >= excluded.head_offset)';
+
+/**
+ * Streams no longer configured stop counting for completeness once they are drained; until then
+ * they hold it back, as they should.
+ */
+async function retireOthers(
+  database: Queryable,
+  broker: Broker | null,
+  configured: readonly string[],
+): Promise<void> {
+  const others = await database.query<{ stream: string }>(
+    `select stream from analytics.stream_offsets
+     where not retired and stream <> all($1::text[])`,
+    [configured],
+  );
+  for (const { stream } of others) {
+    if (broker !== null) {
+      await database.query(
+        'update analytics.stream_offsets set head_offset = $2 where stream = $1',
+        [stream, await headOf(broker, stream)],
+      );
+    }
+    await database.query(
+      `update analytics.stream_offsets set retired = true
+       where stream = $1 and (head_offset is null or committed_offset >= head_offset)`,
+      [stream],
+    );
+  }
+}

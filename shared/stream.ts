@@ -1,0 +1,364 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import { messageOf, ServiceError } from './errors.ts';
+
+/**
+ * RabbitMQ over AMQP 0-9-1, and what a stream asks of it: consumers do not compete, an ack only
+ * returns credit, offsets have gaps, and get, purge, nack or noAck close the whole connection.
+ * Nothing else in the project speaks AMQP.
+ */
+
+export interface StreamLimits {
+  maxAge: string;
+  maxBytes: number;
+}
+
+/** A message of a stream, with where it lies. */
+export interface StreamMessage {
+  offset: number;
+  content: Buffer;
+  headers: Readonly<Record<string, unknown>>;
+}
+
+export interface OutgoingMessage {
+  queue: string;
+  content: Buffer;
+  messageId?: string;
+  headers?: Record<string, unknown>;
+}
+
+/** Reads a stream in order from an offset on; what was taken must be acknowledged. */
+export interface StreamReader<T> {
+  /**
+   * Up to `max` messages: waits `idleMs` for the first, then `fillMs` for more. Empty when idle.
+   *
+   * @throws ServiceError `unavailable` when the connection is gone.
+   */
+  take(max: number, fillMs: number, idleMs: number): Promise<T[]>;
+  /** Returns the credit of everything taken so far. */
+  acknowledge(): void;
+  close(): Promise<void>;
+}
+
+/** One connection. It is never repaired: when it breaks, every call says so, and one opens anew. */
+export interface Broker {
+  /** Settles when the connection is gone. */
+  readonly closed: Promise<void>;
+  ensureStream(name: string, limits: StreamLimits): Promise<void>;
+  ensureQueue(name: string): Promise<void>;
+  exists(name: string): Promise<boolean>;
+  messageCount(name: string): Promise<number>;
+  /** Publishes and waits until the broker has confirmed every message, at most `timeoutMs`. */
+  publish(messages: readonly OutgoingMessage[], timeoutMs: number): Promise<void>;
+  /**
+   * @param from the offset to begin at, or null for the oldest message still there
+   * @param credit unacknowledged messages that the broker may send ahead; it rounds up to chunks
+   * @param map runs as each message arrives, so that decoding overlaps the wait for the database
+   */
+  read<T>(
+    stream: string,
+    from: number | null,
+    credit: number,
+    map: (message: StreamMessage) => T,
+  ): Promise<StreamReader<T>>;
+  /** The newest offset, or null in an empty stream. */
+  head(stream: string): Promise<number | null>;
+  /** The oldest offset still there, or null in an empty stream. */
+  tail(stream: string): Promise<number | null>;
+  close(): Promise<void>;
+}
+
+const notFound = 404;
+/** Retention drops whole segments: small ones keep a small stream near its limits. */
+const segmentMaxBytes = 100_000_000;
+
+/** @throws ServiceError `unavailable` when the broker does not answer within `timeoutMs`. */
+export async function connectBroker(
+  url: string,
+  { name = 'analytics-service', timeoutMs = 5_000 } = {},
+): Promise<Broker> {
+  const { connect } = await import('amqplib');
+  let connection: ChannelModel;
+  try {
+    connection = await connect(withHeartbeat(url), {
+      timeout: timeoutMs,
+      clientProperties: { connection_name: name },
+    });
+  } catch (error) {
+    throw new ServiceError('unavailable', `RabbitMQ is not available: ${messageOf(error)}`);
+  }
+  let isOpen = true;
+  const closed = new Promise<void>((resolve) => {
+    connection.on('close', () => {
+      isOpen = false;
+      resolve();
+    });
+  });
+  // Always followed by `close`; unhandled, it would end the process.
+  connection.on('error', () => {});
+
+  const gone = () => new ServiceError('unavailable', 'the connection to RabbitMQ is closed');
+
+  async function channel(): Promise<Channel> {
+    if (!isOpen) throw gone();
+    const opened = await connection.createChannel();
+    opened.on('error', () => {});
+    return opened;
+  }
+
+  async function withChannel<T>(work: (opened: Channel) => Promise<T>): Promise<T> {
+    const opened = await channel();
+    try {
+      return await work(opened);
+    } finally {
+      await opened.close().catch(() => {});
+    }
+  }
+
+  const exists = (queue: string) =>
+    withChannel(async (opened) => {
+      try {
+        await opened.checkQueue(queue);
+        return true;
+      } catch (error) {
+        if (isCode(error, notFound)) return false;
+        throw error;
+      }
+    });
+
+  /** Declaring again with other arguments closes the channel (406), so what is there stays. */
+  async function ensure(queue: string, options: Options.AssertQueue): Promise<void> {
+    if (await exists(queue)) return;
+    await withChannel((opened) => opened.assertQueue(queue, { durable: true, ...options }));
+  }
+
+  const messageCount = (queue: string) =>
+    withChannel(async (opened) => (await opened.checkQueue(queue)).messageCount);
+
+  let confirming: Promise<ConfirmChannel> | undefined;
+  const returned = new Set<string>();
+  let published = 0;
+
+  async function confirmChannel(): Promise<ConfirmChannel> {
+    if (!isOpen) throw gone();
+    const opened = await connection.createConfirmChannel();
+    opened.on('error', () => {});
+    opened.on('close', () => {
+      confirming = undefined;
+    });
+    // Confirmed all the same, a message to a queue that does not exist comes back just before.
+    opened.on('return', ({ properties }) => returned.add(String(properties.correlationId)));
+    return opened;
+  }
+
+  async function publishOne(opened: ConfirmChannel, message: OutgoingMessage): Promise<void> {
+    published += 1;
+    const correlationId = String(published);
+    await new Promise<void>((resolve, reject) => {
+      opened.publish(
+        '',
+        message.queue,
+        message.content,
+        {
+          persistent: true,
+          mandatory: true,
+          correlationId,
+          ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
+          ...(message.headers === undefined ? {} : { headers: message.headers }),
+        },
+        (error) => {
+          if (error) reject(error);
+          else resolve();
+        },
+      );
+    });
+    if (returned.delete(correlationId)) {
+      throw new ServiceError('unavailable', `RabbitMQ has no queue or stream ${message.queue}`);
+    }
+  }
+
+  async function read<T>(
+    stream: string,
+    from: number | 'first' | 'last',
+    credit: number,
+    map: (message: StreamMessage) => T,
+  ): Promise<StreamReader<T>> {
+    const opened = await channel();
+    const buffer: { message: ConsumeMessage; item: T }[] = [];
+    let taken: ConsumeMessage | undefined;
+    let fault: Error | undefined;
+    let wake = () => {};
+    opened.on('close', () => {
+      fault ??= gone();
+      wake();
+    });
+    await opened.prefetch(credit);
+    await opened.consume(
+      stream,
+      (message) => {
+        if (message === null) {
+          fault = new ServiceError('unavailable', `the stream ${stream} was deleted`);
+        } else {
+          buffer.push({ message, item: map(toStreamMessage(message)) });
+        }
+        wake();
+      },
+      { noAck: false, arguments: { 'x-stream-offset': from } },
+    );
+
+    /** Waits until the buffer holds `count`, the time is up, or the connection is gone. */
+    async function waitFor(count: number, timeoutMs: number): Promise<void> {
+      const deadline = performance.now() + timeoutMs;
+      while (buffer.length < count && fault === undefined) {
+        const leftMs = deadline - performance.now();
+        if (leftMs <= 0) return;
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, leftMs);
+          wake = () => {
+            if (buffer.length < count && fault === undefined) return;
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        wake = () => {};
+      }
+    }
+
+    return {
+      take: async (max, fillMs, idleMs) => {
+        await waitFor(1, idleMs);
+        if (buffer.length > 0) await waitFor(max, fillMs);
+        if (fault !== undefined) throw fault;
+        const entries = buffer.splice(0, max);
+        taken = entries.at(-1)?.message ?? taken;
+        return entries.map(({ item }) => item);
+      },
+      acknowledge: () => {
+        if (taken !== undefined && fault === undefined) opened.ack(taken, true);
+        taken = undefined;
+      },
+      close: async () => {
+        await opened.close().catch(() => {});
+      },
+    };
+  }
+
+  /**
+   * Offsets of the chunk at one end. The smallest credit still brings that chunk whole, and then
+   * nothing more, however fast others publish. Silence after it is its end.
+   */
+  async function endOffsets(stream: string, end: 'first' | 'last'): Promise<number[]> {
+    const silenceMs = 300;
+    const patienceMs = 1_500;
+    const reader = await read(stream, end, 1, ({ offset }) => offset);
+    try {
+      const offsets = await reader.take(1_000_000, 0, patienceMs);
+      for (let more = offsets; more.length > 0; ) {
+        more = await reader.take(1_000_000, 0, silenceMs);
+        offsets.push(...more);
+      }
+      if (offsets.length === 0 && (await messageCount(stream)) > 0) {
+        throw new ServiceError('unavailable', `RabbitMQ did not deliver the end of ${stream}`);
+      }
+      return offsets;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  return {
+    closed,
+    exists,
+    messageCount,
+    ensureStream: (stream, { maxAge, maxBytes }) =>
+      ensure(stream, {
+        arguments: {
+          'x-queue-type': 'stream',
+          'x-max-age': maxAge,
+          'x-max-length-bytes': maxBytes,
+          'x-stream-max-segment-size-bytes': Math.min(segmentMaxBytes, Math.ceil(maxBytes / 4)),
+        },
+      }),
+    ensureQueue: (queue) => ensure(queue, { arguments: { 'x-queue-type': 'quorum' } }),
+    publish: async (messages, timeoutMs) => {
+      if (messages.length === 0) return;
+      confirming ??= confirmChannel();
+      const opened = await confirming;
+      const all = Promise.all(messages.map((message) => publishOne(opened, message)));
+      const late = sleep(timeoutMs, 'late' as const, { ref: false });
+      let outcome: unknown;
+      try {
+        outcome = await Promise.race([all, late]);
+      } catch (error) {
+        if (error instanceof ServiceError) throw error;
+        throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
+      }
+      if (outcome === 'late') {
+        all.catch(() => {});
+        throw new ServiceError('unavailable', `RabbitMQ did not confirm within ${timeoutMs} ms`);
+      }
+    },
+    read: (stream, from, credit, map) => read(stream, from ?? 'first', credit, map),
+    head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,
+    tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
+    close: async () => {
+      if (!isOpen) return;
+      await Promise.race([connection.close().catch(() => {}), once(connection, 'close')]);
+    },
+  };
+}
+
+/** A broker that froze is noticed within two heartbeats; the URL may name its own interval. */
+function withHeartbeat(url: string): string {
+  const parsed = new URL(url);
+  if (!parsed.searchParams.has('heartbeat')) parsed.searchParams.set('heartbeat', '10');
+  return parsed.toString();
+}
+
+function toStreamMessage(message: ConsumeMessage): StreamMessage {
+  const headers: Readonly<Record<string, unknown>> = message.properties.headers ?? {};
+  const offset = headers['x-stream-offset'];
+  if (typeof offset !== 'number') {
+    throw new Error('a message without x-stream-offset: the queue is not a stream');
+  }
+  return { offset, content: message.content, headers };
+}
+
+function isCode(error: unknown, code: number): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+/** A connection that is opened when asked for, kept, and opened anew once it broke. */
+export interface BrokerSource {
+  /** @throws ServiceError `unavailable` */
+  get(): Promise<Broker>;
+  close(): Promise<void>;
+}
+
+export function brokerSource(
+  url: string,
+  options: { name?: string; timeoutMs?: number },
+): BrokerSource {
+  let opening: Promise<Broker> | undefined;
+  async function open(): Promise<Broker> {
+    const broker = await connectBroker(url, options);
+    void broker.closed.then(() => {
+      opening = undefined;
+    });
+    return broker;
+  }
+  return {
+    get: () => {
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
+      return opening;
+    },
+    close: async () => {
+      const broker = await opening?.catch(() => undefined);
+      await broker?.close();
+    },
+  };
+}

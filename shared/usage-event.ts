@@ -1,0 +1,270 @@
+import { z } from 'zod';
+import { literalOf, parseKeepingCosts } from './decimal-json.ts';
+import { type Fault, faultsOf } from './errors.ts';
+import { parseInstant } from './instant.ts';
+
+/** One inference, valid and normal: what is stored. */
+export interface UsageEvent {
+  eventId: string;
+  orgId: string;
+  modelId: string;
+  actorId: string | null;
+  /** '' where the event names no client, so that it can be part of a key. */
+  clientId: string;
+  /** Milliseconds since 1970. */
+  occurredAtMs: number;
+  latencyMs: number;
+  status: UsageStatus;
+  errorCode: string | null;
+  inputTokens: number;
+  outputTokens: number;
+  /** Decimal text with at most 4 decimals. */
+  costEstimateCents: string;
+  inputCostCents: string | null;
+  outputCostCents: string | null;
+  metadata: Record<string, string> | null;
+}
+
+export const usageStatuses = ['success', 'error', 'timeout', 'throttled'] as const;
+export type UsageStatus = (typeof usageStatuses)[number];
+
+/** What validity depends on beside the event itself. */
+export interface EventRules {
+  nowMs: number;
+  rawRetentionDays: number;
+}
+
+export type Decoded = { event: UsageEvent } | { faults: Fault[] };
+
+const dayMs = 86_400_000;
+const aheadMaxMs = 10 * 60_000;
+const latencyMaxMs = dayMs;
+const metadataMaxBytes = 4_096;
+const metadataMaxKeys = 32;
+/** Far above any valid event (metadata is at most 4 KiB); what is larger is not worth parsing. */
+const messageMaxBytes = 1_048_576;
+
+/** PostgreSQL's text cannot hold NUL, and its jsonb refuses half of a surrogate pair. */
+function storable(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+const text = (max: number) =>
+  z
+    .string()
+    .max(max, `must have at most ${max} characters`)
+    .refine(storable, 'must not contain NUL or half a surrogate pair');
+
+const uuid = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'must be a uuid')
+  .transform((value) => value.toLowerCase());
+
+/** zod's own message for a missing value speaks of types; a person asks what to add. */
+const orRequired = (message: string) => (issue: { input?: unknown }) =>
+  issue.input === undefined ? 'is required' : message;
+
+const wholeNumber = (max: number) =>
+  z
+    .int({ error: orRequired('must be a whole number') })
+    .min(0, 'must not be negative')
+    .max(max, `must be at most ${max}`);
+
+const cost = z.unknown().transform((value, context) => {
+  const parsed = parseCost(value);
+  if (parsed.fault === undefined) return parsed.text;
+  context.addIssue({ code: 'custom', message: parsed.fault });
+  return z.NEVER;
+});
+
+const metadata = z
+  .record(text(metadataMaxBytes), text(metadataMaxBytes))
+  .refine(
+    (value) => Object.keys(value).length <= metadataMaxKeys,
+    `must have at most ${metadataMaxKeys} keys`,
+  )
+  .refine(
+    (value) => Buffer.byteLength(JSON.stringify(value)) <= metadataMaxBytes,
+    `must be at most ${metadataMaxBytes} bytes as JSON`,
+  );
+
+/** The event as the contract has it. Rules that join fields or need the clock are in `decode`. */
+export const usageEventSchema = z.object({
+  eventId: uuid,
+  orgId: uuid,
+  modelId: uuid,
+  actorId: uuid.nullish().transform((value) => value ?? null),
+  clientId: text(128)
+    .nullish()
+    .transform((value) => value ?? ''),
+  occurredAt: z.string().transform((value, context) => {
+    const ms = parseInstant(value);
+    if (ms !== undefined) return ms;
+    context.addIssue({
+      code: 'custom',
+      message: 'must be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z',
+    });
+    return z.NEVER;
+  }),
+  latencyMs: wholeNumber(latencyMaxMs),
+  status: z.enum(usageStatuses, {
+    error: orRequired(`must be one of ${usageStatuses.join(', ')}`),
+  }),
+  errorCode: text(128)
+    .nullish()
+    .transform((value) => value || null),
+  inputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
+  outputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
+  costEstimateCents: cost,
+  inputCostCents: cost.optional(),
+  outputCostCents: cost.optional(),
+  metadata: metadata.nullish().transform((value) => value ?? null),
+});
+
+/** A message's bytes → an event, or everything that is wrong with them. Never throws. */
+export function decodeMessage(bytes: Buffer, rules: EventRules): Decoded {
+  if (bytes.length > messageMaxBytes) {
+    return fault('', `the message has ${bytes.length} bytes, more than ${messageMaxBytes}`);
+  }
+  let value: unknown;
+  try {
+    value = parseKeepingCosts(utf8.decode(bytes));
+  } catch (error) {
+    return fault('', error instanceof SyntaxError ? `not JSON: ${error.message}` : 'not UTF-8');
+  }
+  return decodeEvent(value, rules);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function fault(path: string, message: string): Decoded {
+  return { faults: [{ path, message }] };
+}
+
+/** A parsed JSON value (by `parseKeepingCosts`) → an event, or every fault it has. */
+export function decodeEvent(value: unknown, rules: EventRules): Decoded {
+  const parsed = usageEventSchema.safeParse(value);
+  if (!parsed.success) {
+    return { faults: [...faultsOf(parsed.error), ...jointFaults(value, rules)] };
+  }
+  const { occurredAt, inputCostCents, outputCostCents, ...rest } = parsed.data;
+  const faults = [
+    ...timeFaults(occurredAt, rules),
+    ...errorCodeFaults(rest.status, rest.errorCode),
+    ...costSplitFaults(rest.costEstimateCents, inputCostCents, outputCostCents),
+  ];
+  if (faults.length > 0) return { faults };
+  return {
+    event: {
+      ...rest,
+      occurredAtMs: occurredAt,
+      inputCostCents: inputCostCents ?? null,
+      outputCostCents: outputCostCents ?? null,
+    },
+  };
+}
+
+/** The rules that join fields, for an event whose fields alone already have faults. */
+function jointFaults(value: unknown, rules: EventRules): Fault[] {
+  const fields = z.record(z.string(), z.unknown()).safeParse(value);
+  if (!fields.success) return [];
+  const { occurredAt, status, errorCode, costEstimateCents, inputCostCents, outputCostCents } =
+    fields.data;
+  const ms = typeof occurredAt === 'string' ? parseInstant(occurredAt) : undefined;
+  const [whole, input, output] = [costEstimateCents, inputCostCents, outputCostCents].map((part) =>
+    part === undefined ? undefined : parseCost(part).text,
+  );
+  return [
+    ...(ms === undefined ? [] : timeFaults(ms, rules)),
+    ...errorCodeFaults(status, errorCode),
+    ...(whole === undefined ? [] : costSplitFaults(whole, input, output)),
+  ];
+}
+
+function timeFaults(occurredAtMs: number, { nowMs, rawRetentionDays }: EventRules): Fault[] {
+  const path = 'occurredAt';
+  if (occurredAtMs > nowMs + aheadMaxMs) {
+    return [{ path, message: 'is more than 10 minutes ahead of the server clock' }];
+  }
+  if (occurredAtMs < nowMs - rawRetentionDays * dayMs) {
+    return [{ path, message: `is older than the raw retention of ${rawRetentionDays} days` }];
+  }
+  return [];
+}
+
+function errorCodeFaults(status: unknown, errorCode: unknown): Fault[] {
+  return status === 'success' && typeof errorCode === 'string' && errorCode !== ''
+    ? [{ path: 'errorCode', message: 'is only allowed when status is not success' }]
+    : [];
+}
+
+function costSplitFaults(whole: string, input?: string, output?: string): Fault[] {
+  if (input === undefined && output === undefined) return [];
+  if (input === undefined) {
+    return [{ path: 'inputCostCents', message: 'is required beside outputCostCents' }];
+  }
+  if (output === undefined) {
+    return [{ path: 'outputCostCents', message: 'is required beside inputCostCents' }];
+  }
+  return tenThousandths(input) + tenThousandths(output) === tenThousandths(whole)
+    ? []
+    : [
+        {
+          path: 'costEstimateCents',
+          message: `must equal inputCostCents + outputCostCents (${input} + ${output})`,
+        },
+      ];
+}
+
+function tenThousandths(decimalText: string): bigint {
+  const [whole = '0', fraction = ''] = decimalText.split('.');
+  return BigInt(whole + fraction.padEnd(4, '0'));
+}
+
+const costText = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+
+/**
+ * A cost as the sender wrote it → plain decimal text for NUMERIC(18,4). Decimal strings and JSON
+ * numbers (kept as text by `parseKeepingCosts`) are read alike, digit for digit.
+ */
+function parseCost(
+  value: unknown,
+): { text: string; fault?: undefined } | { text?: undefined; fault: string } {
+  if (value === undefined || value === null) return { fault: 'is required' };
+  // A float only reaches here under a key spelt with escapes, which the text scan does not know.
+  const source = typeof value === 'number' ? String(value) : (literalOf(value) ?? value);
+  if (typeof source !== 'string') return { fault: 'must be a number or a decimal string' };
+  const match = costText.exec(source);
+  if (match === null) {
+    return {
+      fault: /^-\d/.test(source)
+        ? 'must not be negative'
+        : 'must be a number or a decimal string such as "12.3456"',
+    };
+  }
+  const [, whole = '', fraction = '', exponent = '0'] = match;
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  const padded =
+    point > 0 ? digits.padEnd(point, '0') : digits.padStart(digits.length - point, '0');
+  const cut = Math.max(point, 0);
+  const integer = padded.slice(0, cut).replace(/^0+(?=\d)/, '') || '0';
+  const decimals = padded.slice(cut).replace(/0+$/, '');
+  if (decimals.length > 4) return { fault: 'must have at most 4 decimals' };
+  if (integer.length > 14) return { fault: 'must be below 10^14' };
+  return { text: decimals === '' ? integer : `${integer}.${decimals}` };
+}
+
+/** An event as JSON for the stream: costs as decimal strings, which every JSON reader keeps. */
+export function encodeEvent(event: UsageEvent): Buffer {
+  const { occurredAtMs, inputCostCents, outputCostCents, ...rest } = event;
+  return Buffer.from(
+    JSON.stringify({
+      ...rest,
+      occurredAt: new Date(occurredAtMs).toISOString(),
+      ...(inputCostCents === null || outputCostCents === null
+        ? {}
+        : { inputCostCents, outputCostCents }),
+    }),
+  );
+}
