@@ -1,0 +1,83 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runCommand } from './run-command.ts';
+import type { ServiceName } from './service-env.ts';
+
+/** What Debian calls the servers, and the programs by which we see that they are there. */
+const PACKAGES: Record<ServiceName, Readonly<Record<string, () => boolean>>> = {
+  postgres: { postgresql: () => postgresBinDir() !== undefined },
+  rabbitmq: { 'rabbitmq-server': () => existsSync(RABBITMQ_SERVER) },
+  redis: { 'redis-server': () => onPath('redis-server') },
+  s3: {
+    'ceph-mon': () => onPath('ceph-mon'),
+    'ceph-osd': () => onPath('ceph-osd'),
+    radosgw: () => onPath('radosgw'),
+    'ceph-common': () => onPath('ceph'),
+  },
+};
+
+/** Not the one in /usr/sbin, which switches to the `rabbitmq` user and its folders. */
+export const RABBITMQ_SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+
+/** Debian keeps each major version apart; the newest is taken. */
+export function postgresBinDir(): string | undefined {
+  const root = '/usr/lib/postgresql';
+  const versions = existsSync(root) ? readdirSync(root).map(Number) : [];
+  return versions
+    .toSorted((a, b) => b - a)
+    .map((version) => join(root, String(version), 'bin'))
+    .find((dir) => existsSync(join(dir, 'initdb')));
+}
+
+/** Installs through apt-get what the named services lack. */
+export async function ensureDebianPackages(
+  services: readonly ServiceName[],
+  log: (line: string) => void,
+): Promise<void> {
+  const missing = services.flatMap((service) =>
+    Object.entries(PACKAGES[service])
+      .filter(([, isThere]) => !isThere())
+      .map(([name]) => name),
+  );
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    throw new Error(
+      `cannot start ${services.join(', ')}: missing Debian packages ${missing.join(' ')} (not root, or no apt-get here); set DATABASE_URL, RABBITMQ_URL, REDIS_URL and S3_ENDPOINT to running servers, or have a Docker engine with Compose`,
+    );
+  }
+  log(`installing ${missing.join(' ')}`);
+  await withoutServiceStart(async () => {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    // The lock may be held by the system's own unattended upgrade for a while.
+    const apt = ['-o', 'DPkg::Lock::Timeout=120', '-qq'];
+    await runCommand('apt-get', [...apt, 'update'], { env, timeoutMs: 180_000 });
+    const install = [...apt, 'install', '--yes', '--no-install-recommends', ...missing];
+    await runCommand('apt-get', install, { env, timeoutMs: 600_000 });
+  });
+}
+
+/**
+ * Debian starts a server as it installs it, on the default port and for good. A policy-rc.d that
+ * answers 101 forbids it; one that is there already is the machine's own business.
+ */
+async function withoutServiceStart(work: () => Promise<void>): Promise<void> {
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false;
+      throw error;
+    },
+  );
+  try {
+    await work();
+  } finally {
+    if (ours) await rm(policy, { force: true });
+  }
+}
+
+function onPath(program: string): boolean {
+  const path = (process.env['PATH'] ?? '').split(':');
+  return [...path, '/usr/bin', '/usr/sbin'].some((dir) => existsSync(join(dir, program)));
+}

@@ -1,0 +1,93 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'amqplib';
+import { RABBITMQ_SERVER } from './debian.ts';
+import { freePort, rememberedPort } from './free-port.ts';
+import type { LocalServer } from './local-server.ts';
+import { ensureSecret } from './secret-file.ts';
+import type { EnvOf } from './service-env.ts';
+
+const USER = 'analytics';
+
+/** RabbitMQ as a node of its own: private folder, cookie, port mapper and configuration. */
+export async function runRabbitmq({ folder, supervisor }: LocalServer): Promise<EnvOf<'rabbitmq'>> {
+  const port = await rememberedPort(join(folder, 'port'));
+  const password = await ensureSecret(join(folder, 'password'));
+  const env = await nodeEnv(folder, port, password);
+
+  // Erlang starts its port mapper by itself where it finds none, as a daemon that stays for ever.
+  // Ours runs in the foreground on a port of its own and ends with the node.
+  const epmd = supervisor.start({
+    name: 'epmd',
+    command: 'epmd',
+    args: ['-port', env['ERL_EPMD_PORT'] ?? '', '-address', '127.0.0.1'],
+    logFile: join(folder, 'epmd.log'),
+    env,
+    stopTimeoutMs: 1_000,
+  });
+  await epmd.ready(async () => {}, 5_000);
+  const server = supervisor.start({
+    name: 'rabbitmq',
+    command: RABBITMQ_SERVER,
+    args: [],
+    logFile: join(folder, 'rabbitmq.log'),
+    env,
+    // SIGTERM is an orderly stop for the Erlang machine.
+    stopTimeoutMs: 20_000,
+  });
+  const url = `amqp://${USER}:${password}@127.0.0.1:${port}`;
+  await server.ready(() => answers(url), 90_000);
+  return { RABBITMQ_URL: url };
+}
+
+async function nodeEnv(folder: string, port: number, password: string): Promise<NodeJS.ProcessEnv> {
+  const at = (name: string) => join(folder, name);
+  await mkdir(at('home'), { recursive: true });
+  await writeFile(
+    at('rabbitmq.conf'),
+    [
+      `listeners.tcp.1 = 127.0.0.1:${port}`,
+      `default_user = ${USER}`,
+      `default_pass = ${password}`,
+      // The default of 50 MB blocks publishers on a nearly full laptop; tests write little.
+      'disk_free_limit.absolute = 10MB',
+      'log.console = true',
+      'log.console.level = info',
+      'log.file = false',
+      '',
+    ].join('\n'),
+    { mode: 0o600 },
+  );
+  await writeFile(at('enabled_plugins'), '[].\n');
+  await writeFile(at('rabbitmq-env.conf'), '');
+  // Nothing of the machine's own RabbitMQ may leak in, nor our RABBITMQ_URL and its relatives.
+  const clean = Object.entries(process.env).filter(([name]) => !/^(RABBITMQ|ERL)_/.test(name));
+  return {
+    ...Object.fromEntries(clean),
+    // Erlang keeps its cookie in the home folder.
+    HOME: at('home'),
+    ERL_EPMD_PORT: String(await freePort()),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODENAME: 'analytics@localhost',
+    RABBITMQ_DIST_PORT: String(await freePort()),
+    RABBITMQ_MNESIA_BASE: at('mnesia'),
+    RABBITMQ_LOG_BASE: at('log'),
+    RABBITMQ_LOGS: '-',
+    RABBITMQ_PID_FILE: at('rabbitmq.pid'),
+    RABBITMQ_CONFIG_FILE: at('rabbitmq.conf'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: at('advanced.config'),
+    RABBITMQ_CONF_ENV_FILE: at('rabbitmq-env.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: at('enabled_plugins'),
+    // The start script then becomes the Erlang machine instead of waiting beside it, so that the
+    // pid we know is the server's; without `-noinput` it would read commands from its input.
+    RABBITMQ_ALLOW_INPUT: '1',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '-noinput -kernel inet_dist_use_interface {127,0,0,1} +stbt u',
+  };
+}
+
+async function answers(url: string): Promise<void> {
+  const connection = await connect(url, { timeout: 3_000 });
+  connection.on('error', () => {});
+  await connection.close();
+}

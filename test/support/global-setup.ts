@@ -1,0 +1,61 @@
+import type { TestProject } from 'vitest/node';
+import type { ServiceEnv } from '../../scripts/services/service-env.ts';
+import { startServices } from '../../scripts/services/start.ts';
+import { dropTemplate, makeTemplate } from './template-database.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    services: ServiceEnv;
+    templateDatabase: string;
+  }
+}
+
+interface Servers {
+  env: ServiceEnv;
+  template: string;
+  stop(): Promise<void>;
+}
+
+interface Shared {
+  users: number;
+  ready: Promise<Servers>;
+}
+
+// Vitest loads this file once for each project. The servers are shared by all of them, so the one
+// place where they can meet is the process itself.
+const KEY = Symbol.for('analytics-service.test-services');
+const registry = globalThis as unknown as { [KEY]?: Shared };
+
+/** Starts the servers before the first test file and stops them after the last. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  registry[KEY] ??= { users: 0, ready: start() };
+  const shared = registry[KEY];
+  shared.users++;
+  const { env, template, stop } = await shared.ready;
+  project.provide('services', env);
+  project.provide('templateDatabase', template);
+  return async () => {
+    shared.users--;
+    if (shared.users > 0) return;
+    delete registry[KEY];
+    await stop();
+  };
+}
+
+async function start(): Promise<Servers> {
+  const services = await startServices({ log: (line) => console.log(`[services] ${line}`) });
+  const url = services.env.DATABASE_URL;
+  try {
+    const template = await makeTemplate(url);
+    return {
+      env: services.env,
+      template,
+      async stop() {
+        await dropTemplate(url, template).finally(() => services.stop());
+      },
+    };
+  } catch (error) {
+    await services.stop();
+    throw error;
+  }
+}
