@@ -20,13 +20,14 @@ function duration(fallback: string) {
     });
 }
 
+const wholeNumber = z.string().regex(/^\d{1,15}$/, 'must be a whole number');
+
+function between(min: number, max: number) {
+  return z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`);
+}
+
 function integer(fallback: number, min: number, max: number) {
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, 'must be a whole number')
-    .default(String(fallback))
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+  return wholeNumber.default(String(fallback)).transform(Number).pipe(between(min, max));
 }
 
 function flag(fallback: boolean) {
@@ -51,7 +52,7 @@ const settingsSchema = z
     SERVICE_NAME: z.string().default('analytics-service'),
     ENVIRONMENT: z.enum(['development', 'test', 'staging', 'production']).default('development'),
     HTTP_PORT: integer(8084, 0, 65_535),
-    PORT: integer(0, 0, 65_535).optional(),
+    PORT: wholeNumber.transform(Number).pipe(between(0, 65_535)).optional(),
     HTTP_HOST: z.string().optional(),
     DATABASE_URL: url('postgres', 'postgresql'),
     DATABASE_DRIVER: z.enum(['auto', 'pg', 'neon']).default('auto'),

@@ -50,8 +50,8 @@ async function recordHead(
   await database.query(
     `insert into analytics.stream_offsets as s
        (stream, head_offset, head_probed_at, target_offset, target_probed_at, complete_through)
-     values ($1, $2, $3, $2, case when $2 is not null then $3::timestamptz end,
-             case when $2 is null then $3::timestamptz end)
+     values ($1, $2::bigint, $3::timestamptz, $2,
+             case when $2 is not null then $3 end, case when $2 is null then $3 end)
      on conflict (stream) do update set
        head_offset = excluded.head_offset,
        head_probed_at = excluded.head_probed_at,

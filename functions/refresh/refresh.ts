@@ -48,7 +48,8 @@ export async function refresh(deps: RefreshDeps): Promise<RefreshReport> {
   if (folded !== null) await forgetFreshness(cache, folded.models);
   await dropOldRollups(database, settings.ROLLUP_RETENTION_DAYS, Date.now());
   const report = { foldedBatches: folded?.batches ?? null, upkeep, probeFault };
-  logger.info(report, 'refreshed');
+  const didNothing = folded?.batches === 0 && upkeep.created.length + upkeep.dropped.length === 0;
+  logger[didNothing ? 'debug' : 'info'](report, 'refreshed');
   return report;
 }
 

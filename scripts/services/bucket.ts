@@ -4,7 +4,7 @@ import type { EnvOf } from './service-env.ts';
 /** Makes the bucket; one that is there already is as good. */
 export async function ensureBucket(env: EnvOf<'s3'>): Promise<void> {
   // The SDK announces at each start that it will need Node 22 in some version yet to come.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   const client = new S3Client({
     endpoint: env.S3_ENDPOINT,
     region: env.S3_REGION,

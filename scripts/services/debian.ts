@@ -78,6 +78,6 @@ async function withoutServiceStart(work: () => Promise<void>): Promise<void> {
 }
 
 function onPath(program: string): boolean {
-  const path = (process.env['PATH'] ?? '').split(':');
+  const path = (process.env.PATH ?? '').split(':');
   return [...path, '/usr/bin', '/usr/sbin'].some((dir) => existsSync(join(dir, program)));
 }

@@ -57,7 +57,7 @@ export async function runPostgres(options: PostgresOptions): Promise<RunningPost
     const parent = await reachableFolder(dirname(options.dataDir), user);
     const dataDir = join(parent, basename(options.dataDir));
     const password = await ensureSecret(`${dataDir}.password`, user);
-    await ensureCluster({ binDir, dataDir, superuser, user, sync: settings['fsync'] !== 'off' });
+    await ensureCluster({ binDir, dataDir, superuser, user, sync: settings.fsync !== 'off' });
     const server = supervisor.start({
       name: 'postgres',
       command: join(binDir, 'postgres'),

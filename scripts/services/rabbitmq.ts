@@ -20,7 +20,7 @@ export async function runRabbitmq({ folder, supervisor }: LocalServer): Promise<
   const epmd = supervisor.start({
     name: 'epmd',
     command: 'epmd',
-    args: ['-port', env['ERL_EPMD_PORT'] ?? '', '-address', '127.0.0.1'],
+    args: ['-port', env.ERL_EPMD_PORT ?? '', '-address', '127.0.0.1'],
     logFile: join(folder, 'epmd.log'),
     env,
     stopTimeoutMs: 1_000,

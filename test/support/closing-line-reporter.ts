@@ -11,7 +11,7 @@ export interface Counts {
 /** Counts tests; a file that cannot be loaded or an error outside of any test is a failure too. */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const descriptor = Number(process.env['TEST_COUNTS_FD']);
+    const descriptor = Number(process.env.TEST_COUNTS_FD);
     if (!(descriptor > 2)) return;
     const counts: Counts = { passed: 0, failed: unhandled.length, skipped: 0 };
     for (const module of modules) {

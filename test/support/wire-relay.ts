@@ -135,11 +135,13 @@ function conversation(
   const startup = (message: Buffer): void => {
     const request = message.readUInt32BE(4);
     // SSLRequest and GSSENCRequest: no. CancelRequest: there is nobody who could hear it.
-    if (request === 80877103 || request === 80877104) return send(Buffer.from('N'));
-    if (request === 80877102) return void socket.end();
-    on.started(settingsIn(message));
-    isStarted = true;
-    send(GREETING);
+    if (request === 80877103 || request === 80877104) send(Buffer.from('N'));
+    else if (request === 80877102) socket.end();
+    else {
+      on.started(settingsIn(message));
+      isStarted = true;
+      send(GREETING);
+    }
   };
 
   const take = async (message: Buffer): Promise<void> => {

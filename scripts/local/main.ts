@@ -1,0 +1,124 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readSettings, type Settings } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { type Server, serve } from '../../shared/http/serve.ts';
+import { migrate } from '../../shared/migrate.ts';
+import { createLogger } from '../../shared/telemetry.ts';
+import { embeddedDatabase } from './embedded-database.ts';
+import { sampleOrgs, seedIfEmpty } from './first-seed.ts';
+import { type LocalService, openService } from './service.ts';
+
+/** What `npm start` was asked for beside the settings. */
+export interface LocalOptions {
+  dataFolder: string;
+  /** Migrate and seed a database that is not the embedded one. */
+  migrate: boolean;
+  seed: boolean;
+}
+
+/**
+ * Runs the whole service on this machine until a signal. Each part that no setting names is
+ * replaced by one that needs nothing: an embedded PostgreSQL, direct ingest, memory, a folder.
+ */
+export async function runLocal(
+  environment: NodeJS.ProcessEnv,
+  options: LocalOptions,
+): Promise<void> {
+  const given = readSettings(environment);
+  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const closers: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) return;
+    stopping = true;
+    say(`\n${signal}: stopping`);
+    close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`did not stop cleanly: ${messageOf(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+
+  try {
+    await mkdir(options.dataFolder, { recursive: true });
+    const isEmbedded = given.DATABASE_URL === undefined;
+    let settings = given;
+    if (isEmbedded) {
+      say('starting the embedded PostgreSQL');
+      const postgres = await embeddedDatabase(options.dataFolder);
+      closers.push(() => postgres.stop());
+      settings = { ...given, DATABASE_URL: postgres.url };
+    }
+    if (isEmbedded || options.migrate) {
+      const { applied } = await migrate(settings.DATABASE_URL ?? '');
+      if (applied.length > 0) say(`migrated: ${applied.join(', ')}`);
+    }
+    const logger = createLogger(settings, 'local');
+    const exportsFolder = join(options.dataFolder, 'exports');
+    const service = await openService(settings, logger, { exportsFolder });
+    closers.push(() => service.close());
+    const server = await serve(service.app, settings, settings.HTTP_HOST ?? '127.0.0.1');
+    closers.push(() => server.close());
+    const seeded = isEmbedded || options.seed ? await seedIfEmpty(settings, service) : null;
+    if (seeded !== null) say(seeded);
+    say(greeting(settings, service, server, isEmbedded ? options.dataFolder : null));
+  } catch (error) {
+    await close();
+    if (!stopping) throw error;
+  }
+}
+
+function greeting(
+  settings: Settings,
+  _service: LocalService,
+  { port }: Server,
+  dataFolder: string | null,
+): string {
+  const at = (url: string | undefined) => {
+    const { host } = new URL(url ?? '');
+    return host;
+  };
+  const base = `http://127.0.0.1:${port}/analytics/v1`;
+  const org = sampleOrgs[0];
+  const headers = `-H 'X-Actor-Subject: me' -H 'X-Actor-Roles: admin'`;
+  const now = Date.now();
+  const day = (offset: number) => new Date(now + offset * 86_400_000).toISOString().slice(0, 10);
+  const week = `start=${day(-6)}T00:00:00Z&end=${day(1)}T00:00:00Z`;
+  const where = {
+    API: `${base} (every function, one process)`,
+    database:
+      dataFolder === null
+        ? `PostgreSQL at ${at(settings.DATABASE_URL)}`
+        : `embedded PostgreSQL at ${at(settings.DATABASE_URL)}, data in ${dataFolder}`,
+    events:
+      settings.RABBITMQ_URL === undefined
+        ? 'POST /events, stored as they are taken'
+        : `stream ${settings.RABBITMQ_STREAM} at ${at(settings.RABBITMQ_URL)}, consumer running`,
+    cache: settings.REDIS_URL === undefined ? 'in memory' : `Redis at ${at(settings.REDIS_URL)}`,
+    exports:
+      settings.S3_ENDPOINT === undefined
+        ? 'a folder beside the data'
+        : `bucket ${settings.S3_BUCKET} at ${at(settings.S3_ENDPOINT)}`,
+    schedule: `refresh every ${settings.RABBITMQ_URL === undefined ? '2 s' : '60 s; the consumer folds every 2 s'}`,
+  };
+  return [
+    '',
+    'analytics-service is running',
+    ...Object.entries(where).map(([name, text]) => `  ${name.padEnd(9)} ${text}`),
+    '',
+    'Try:',
+    `  curl -s '${base}/orgs/${org}/usage?${week}' ${headers}`,
+    `  curl -s '${base}/orgs/${org}/reliability?${week}&groupBy=none' ${headers}`,
+    `  curl -s '${base}/orgs/${org}/freshness' ${headers}`,
+    '',
+    'Ctrl-C stops it.',
+  ].join('\n');
+}

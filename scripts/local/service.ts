@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Hono } from 'hono';
+import { type ConsumerDeps, startConsumer } from '../../functions/consumer/consumer.ts';
+import { eventsApp } from '../../functions/events/app.ts';
+import { refreshApp } from '../../functions/refresh/app.ts';
+import { type RefreshReport, refresh } from '../../functions/refresh/refresh.ts';
+import { reliabilityApp } from '../../functions/reliability/app.ts';
+import { statusApp } from '../../functions/status/app.ts';
+import { usageApp } from '../../functions/usage/app.ts';
+import { openCache } from '../../shared/cache.ts';
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting, type Settings } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { directSink, type EventSink, streamSink } from '../../shared/event-sink.ts';
+import { eventStorage } from '../../shared/event-storage.ts';
+import { createAccess } from '../../shared/http/actor.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
+import { openObjectStore } from '../../shared/object-store.ts';
+import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
+import { brokerSource } from '../../shared/stream.ts';
+import type { Logger } from '../../shared/telemetry.ts';
+import { loopbackOnly } from './loopback-only.ts';
+
+/** Every function mounted in one process, with the schedules running. */
+export interface LocalService {
+  app: Hono<AppEnv>;
+  sink: EventSink;
+  refresh(): Promise<RefreshReport>;
+  close(): Promise<void>;
+}
+
+export interface LocalServiceOptions {
+  /** Stands in for the bucket where S3_ENDPOINT is not set. */
+  exportsFolder?: string;
+  /** How often the refresh runs; 0 leaves it to the caller. */
+  refreshEveryMs?: number;
+  /** For fault tests. */
+  consumer?: Pick<ConsumerDeps, 'failpoint' | 'leaseMs'>;
+}
+
+/**
+ * Builds the service from its settings: the same factories as the deployed functions, around
+ * shared clients. With RABBITMQ_URL events go through the stream and the consumer runs; without,
+ * they are stored as they are taken.
+ */
+export async function openService(
+  settings: Settings,
+  logger: Logger,
+  options: LocalServiceOptions = {},
+): Promise<LocalService> {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  const driver = settings.DATABASE_DRIVER;
+  const database = openDatabase({ url, driver, name: 'api' });
+  const background = openDatabase({
+    url,
+    driver,
+    name: 'background',
+    connectionsMax: settings.RABBITMQ_STREAM_PARTITIONS + 6,
+    patienceMs: 5_000,
+    statementTimeoutMs: 120_000,
+  });
+  const storage = eventStorage(background);
+  const cache = openCache(settings, (reason) => logger.warn({ reason }, 'cache fault'));
+  const store = openObjectStore(settings, options.exportsFolder);
+  const amqp = settings.RABBITMQ_URL;
+  const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'local' });
+  const publishers = amqp === undefined ? null : brokerSource(amqp, { timeoutMs: 800 });
+  const sink =
+    publishers === null ? directSink(background, storage) : streamSink(publishers, settings);
+  const refreshDeps = { database: background, storage, cache, brokers, settings, logger };
+  const access = createAccess(settings);
+  const components = {
+    database: async () => {
+      await database.query('select 1');
+    },
+    stream: publishers === null ? null : () => sink.check(),
+    cache: settings.REDIS_URL === undefined ? null : () => cache.check(),
+    objectStore: store === null ? null : () => store.check(),
+  };
+  const app = httpApp({
+    settings,
+    logger,
+    ready: components.database,
+    metrics: () => pipelineMetrics(database),
+    routes: [
+      usageApp({ database, access, settings }),
+      reliabilityApp({ database, access, settings }),
+      statusApp({ database, cache, access, settings, components }),
+      eventsApp({ sink, access, settings }),
+      loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
+    ],
+  });
+  const consumer =
+    brokers === null
+      ? null
+      : startConsumer({
+          database: background,
+          storage,
+          cache,
+          brokers,
+          settings,
+          logger: logger.child({ function: 'consumer' }),
+          ...options.consumer,
+        });
+
+  const stopping = new AbortController();
+  // The consumer folds what it stores; without one only this does.
+  const everyMs = options.refreshEveryMs ?? (brokers === null ? 2_000 : 60_000);
+  const schedule =
+    everyMs === 0
+      ? Promise.resolve()
+      : repeat(everyMs, stopping.signal, async () => {
+          await refresh(refreshDeps).catch((error: unknown) => {
+            logger.warn({ reason: messageOf(error) }, 'refresh failed');
+          });
+        });
+
+  return {
+    app,
+    sink,
+    refresh: () => refresh(refreshDeps),
+    close: async () => {
+      stopping.abort();
+      await schedule;
+      await consumer?.stop();
+      await brokers?.close();
+      await publishers?.close();
+      await cache.close();
+      store?.close();
+      await background.close();
+      await database.close();
+    },
+  };
+}
+
+async function repeat(
+  everyMs: number,
+  signal: AbortSignal,
+  work: () => Promise<void>,
+): Promise<void> {
+  while (!signal.aborted) {
+    await work();
+    await sleep(everyMs, undefined, { signal }).catch(() => {});
+  }
+}

@@ -1,0 +1,49 @@
+// `npm start` on a fresh checkout: plain Node without dependencies, since it installs them.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const usage = `usage: npm start [-- options]
+  --migrate        bring a database given by DATABASE_URL up to date (the embedded one always is)
+  --seed           fill an empty database given by DATABASE_URL with synthetic events
+  --data FOLDER    where the embedded database and local exports are kept (default .data)
+  --help           this page
+Settings come from the environment: DATABASE_URL, RABBITMQ_URL, REDIS_URL, S3_ENDPOINT, HTTP_PORT …
+`;
+
+const options = readOptions(process.argv.slice(2));
+if (!existsSync(join(root, 'node_modules', '.package-lock.json'))) {
+  console.log('installing dependencies: npm ci');
+  const npm = spawnSync('npm', ['ci'], {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
+  if (npm.status !== 0) process.exit(npm.status ?? 1);
+}
+try {
+  const { tsImport } = await import('tsx/esm/api');
+  const { buildLocal } = await tsImport('./build.ts', import.meta.url);
+  const { runLocal } = await import(pathToFileURL(await buildLocal()).href);
+  await runLocal(process.env, options);
+} catch (error) {
+  console.error(`cannot start: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
+}
+
+function readOptions(argv) {
+  const found = { dataFolder: join(root, '.data'), migrate: false, seed: false };
+  for (let index = 0; index < argv.length; index += 1) {
+    if (argv[index] === '--migrate') found.migrate = true;
+    else if (argv[index] === '--seed') found.seed = true;
+    else if (argv[index] === '--data' && argv[index + 1]) found.dataFolder = argv[(index += 1)];
+    else {
+      const isHelp = argv[index] === '--help';
+      console[isHelp ? 'log' : 'error'](isHelp ? usage : `unknown option ${argv[index]}\n${usage}`);
+      process.exit(isHelp ? 0 : 2);
+    }
+  }
+  return found;
+}
