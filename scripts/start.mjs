@@ -1,8 +1,9 @@
 // `npm start` on a fresh checkout: plain Node without dependencies, since it installs them.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const usage = `usage: npm start [-- options]
@@ -33,17 +34,24 @@ try {
   process.exit(1);
 }
 
-function readOptions(argv) {
-  const found = { dataFolder: join(root, '.data'), migrate: false, seed: false };
-  for (let index = 0; index < argv.length; index += 1) {
-    if (argv[index] === '--migrate') found.migrate = true;
-    else if (argv[index] === '--seed') found.seed = true;
-    else if (argv[index] === '--data' && argv[index + 1]) found.dataFolder = argv[(index += 1)];
-    else {
-      const isHelp = argv[index] === '--help';
-      console[isHelp ? 'log' : 'error'](isHelp ? usage : `unknown option ${argv[index]}\n${usage}`);
-      process.exit(isHelp ? 0 : 2);
+function readOptions(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        data: { type: 'string', default: join(root, '.data') },
+        migrate: { type: 'boolean', default: false },
+        seed: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
     }
+    return { dataFolder: resolve(values.data), migrate: values.migrate, seed: values.seed };
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`);
+    process.exit(2);
   }
-  return found;
 }

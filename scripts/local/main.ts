@@ -1,13 +1,16 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Hono } from 'hono';
 import { readSettings, type Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
 import { type Server, serve } from '../../shared/http/serve.ts';
 import { migrate } from '../../shared/migrate.ts';
 import { createLogger } from '../../shared/telemetry.ts';
+import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
 import { sampleOrgs, seedIfEmpty } from './first-seed.ts';
-import { type LocalService, openService } from './service.ts';
+import { openService } from './service.ts';
 
 /** What `npm start` was asked for beside the settings. */
 export interface LocalOptions {
@@ -48,6 +51,8 @@ export async function runLocal(
   process.on('SIGTERM', stop);
 
   try {
+    // Before anything is started: the usual fault is a service that already runs.
+    await (await serve(new Hono<AppEnv>(), given, given.HTTP_HOST ?? '127.0.0.1')).close();
     await mkdir(options.dataFolder, { recursive: true });
     const isEmbedded = given.DATABASE_URL === undefined;
     let settings = given;
@@ -56,6 +61,9 @@ export async function runLocal(
       const postgres = await embeddedDatabase(options.dataFolder);
       closers.push(() => postgres.stop());
       settings = { ...given, DATABASE_URL: postgres.url };
+      const urlFile = databaseUrlFile(options.dataFolder);
+      await writeFile(urlFile, `${postgres.url}\n`, { mode: 0o600 });
+      closers.push(() => rm(urlFile, { force: true }));
     }
     if (isEmbedded || options.migrate) {
       const { applied } = await migrate(settings.DATABASE_URL ?? '');
@@ -69,19 +77,14 @@ export async function runLocal(
     closers.push(() => server.close());
     const seeded = isEmbedded || options.seed ? await seedIfEmpty(settings, service) : null;
     if (seeded !== null) say(seeded);
-    say(greeting(settings, service, server, isEmbedded ? options.dataFolder : null));
+    say(greeting(settings, server, isEmbedded ? options.dataFolder : null));
   } catch (error) {
     await close();
     if (!stopping) throw error;
   }
 }
 
-function greeting(
-  settings: Settings,
-  _service: LocalService,
-  { port }: Server,
-  dataFolder: string | null,
-): string {
+function greeting(settings: Settings, { port }: Server, dataFolder: string | null): string {
   const at = (url: string | undefined) => {
     const { host } = new URL(url ?? '');
     return host;

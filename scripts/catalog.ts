@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { parse } from 'csv-parse/sync';
+import { z } from 'zod';
+import { saveNames } from '../shared/catalog.ts';
+import { openDatabase } from '../shared/db.ts';
+import { readSettings } from '../shared/env.ts';
+import { faultsOf } from '../shared/errors.ts';
+import { localDatabaseUrl } from './local/database-url.ts';
+import { runScript } from './run-script.ts';
+
+const rowForm = z.object({
+  kind: z.enum(['org', 'model'], { error: 'must be org or model' }),
+  id: z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'must be a uuid'),
+  name: z.string().min(1, 'must not be empty').max(256, 'must have at most 256 characters'),
+});
+
+const program = new Command('npm run catalog --').description('Names of orgs and models');
+program
+  .command('import <file>')
+  .description(
+    'adds and renames from a CSV with the columns kind (org or model), id, name, or a JSON array of such objects',
+  )
+  .action((file: string) => runScript(() => importNames(file)));
+program.parse();
+
+async function importNames(file: string): Promise<void> {
+  const rows = readRows(file, await readFile(file, 'utf8'));
+  const names = { org: [], model: [] } as Record<'org' | 'model', { id: string; name: string }[]>;
+  const faults: string[] = [];
+  for (const [index, value] of rows.entries()) {
+    const row = rowForm.safeParse(value);
+    if (row.success) names[row.data.kind].push({ id: row.data.id, name: row.data.name });
+    else {
+      const texts = faultsOf(row.error).map(({ path, message }) => `${path} ${message}`);
+      faults.push(`row ${index + 1}: ${texts.join(', ')}`);
+    }
+  }
+  // All or nothing: half a catalog would look like a whole one.
+  if (faults.length > 0) throw new Error(`${file} was not imported:\n${faults.join('\n')}`);
+  const database = openDatabase({
+    url: await localDatabaseUrl(readSettings(process.env)),
+    connectionsMax: 1,
+    patienceMs: 5_000,
+  });
+  try {
+    await saveNames(database, { orgs: names.org, models: names.model });
+  } finally {
+    await database.close();
+  }
+  console.log(`${file}: ${names.org.length} orgs and ${names.model.length} models named`);
+}
+
+function readRows(file: string, text: string): unknown[] {
+  if (!text.trimStart().startsWith('[')) {
+    return parse(text, { columns: true, bom: true, skip_empty_lines: true, trim: true });
+  }
+  const value: unknown = JSON.parse(text);
+  if (Array.isArray(value)) return value;
+  throw new Error(`${file} must hold a JSON array`);
+}

@@ -1,0 +1,66 @@
+import { Command } from 'commander';
+import { openDatabase } from '../shared/db.ts';
+import { readSettings } from '../shared/env.ts';
+import { type Drift, failuresOf, reconcile } from '../shared/reconcile.ts';
+import { dayMs } from '../shared/time-window.ts';
+import { localDatabaseUrl } from './local/database-url.ts';
+import { daysOption } from './options.ts';
+import { runScript } from './run-script.ts';
+
+const { days } = new Command('npm run verify --')
+  .description(
+    'Compares raw events with the hourly and daily rollups; exit 1 on drift or staleness',
+  )
+  .option('--days <n>', 'how many UTC days back, today included', daysOption, 3)
+  .parse()
+  .opts<{ days: number }>();
+
+runScript(async () => {
+  const settings = readSettings(process.env);
+  const database = openDatabase({
+    url: await localDatabaseUrl(settings),
+    connectionsMax: 1,
+    patienceMs: 5_000,
+    statementTimeoutMs: 300_000,
+  });
+  try {
+    const tomorrow = (Math.floor(Date.now() / dayMs) + 1) * dayMs;
+    const result = await reconcile(database, new Date(tomorrow - days * dayMs), new Date(tomorrow));
+    const lag = result.freshnessLagSeconds;
+    console.log(`raw events against rollups, ${day(result.from)} to ${day(result.to)} (UTC)`);
+    console.log(`  hourly   ${summary(result.buckets.hourly, result.maxRatio.hourly)}`);
+    console.log(`  daily    ${summary(result.buckets.daily, result.maxRatio.daily)}`);
+    console.log(
+      `  dedupe   ${result.doubledEventIds} of ${result.events24h} events of the last 24 hours stored under two identities`,
+    );
+    console.log(
+      `  fresh    ${lag === null ? 'no stream was ever probed' : `lag ${Math.round(lag)} s`}`,
+    );
+    if (result.drifts.length > 0) console.table(result.drifts.slice(0, 20).map(tableRow));
+    const failures = failuresOf(result);
+    console.log(failures.length === 0 ? 'OK' : `FAILED: ${failures.join('; ')}`);
+    if (failures.length > 0) process.exitCode = 1;
+  } finally {
+    await database.close();
+  }
+});
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
+function summary(buckets: number, maxRatio: number): string {
+  return `${buckets} buckets, greatest drift ${(maxRatio * 100).toFixed(3)}%`;
+}
+
+function tableRow({ grain, orgId, bucketStart, measure, raw, rollup, ratio }: Drift) {
+  return {
+    grain,
+    org: orgId,
+    bucket: bucketStart.toISOString(),
+    measure,
+    raw,
+    rollup,
+    drift: `${(ratio * 100).toFixed(2)}%`,
+  };
+}
