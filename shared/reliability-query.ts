@@ -121,8 +121,8 @@ export async function reliabilityQuery(
   if (total?.is_total !== true) throw new Error('the reliability query returned no totals');
   if (points.length > pointsMax) throw tooManyPoints(points.length);
   return {
-    totals: toSums(total),
     series: points.map((row) => ({ ...toGroup(row, plan), ...toSums(row) })),
+    totals: toSums(total),
     topErrors: await topErrors(snapshot, plan, pending, filter),
   };
 }

@@ -96,8 +96,8 @@ export async function usageQuery(
   if (total?.is_total !== true) throw new Error('the usage query returned no totals');
   if (points.length > pointsMax) throw tooManyPoints(points.length);
   return {
-    totals: toSums(total),
     series: points.map((row) => ({ ...toGroup(row, plan), ...toSums(row) })),
+    totals: toSums(total),
   };
 }
 
