@@ -105,12 +105,12 @@ export function tooManyPoints(count: number): ServiceError {
   return new ServiceError('invalid_request', detail, [{ path: 'granularity', message: detail }]);
 }
 
-/** A bucket's start as RFC 3339 with the zone's own offset. */
+/** A time as RFC 3339 with the zone's own offset. */
 export function localTime(ms: number, timeZone: string): string {
   if (timeZone === 'UTC') return new Date(ms).toISOString().replace('.000Z', 'Z');
   return Temporal.Instant.fromEpochMilliseconds(ms)
     .toZonedDateTimeISO(timeZone)
-    .toString({ timeZoneName: 'never', smallestUnit: 'second' });
+    .toString({ timeZoneName: 'never' });
 }
 
 /** The whole steps (hours, days) that have an edge strictly inside, ascending, each once. */

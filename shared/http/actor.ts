@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { type AccessRequest, type Actor, type AuditLine, decide } from '../access.ts';
 import type { Settings } from '../env.ts';
 import { ServiceError } from '../errors.ts';
+import type { Logger } from '../telemetry.ts';
 import type { AppEnv } from './context.ts';
 
 export type AccessSettings = Pick<Settings, 'ENABLE_RBAC' | 'AUTH_MODE' | 'GATEWAY_SHARED_SECRET'>;
@@ -59,6 +60,11 @@ export interface Access {
   authorize(context: Context<AppEnv>, request: AccessRequest): Actor;
 }
 
+/** A level that hides information must not hide who was let in. */
+function auditLogger({ var: { logger } }: Context<AppEnv>): Logger {
+  return logger.level === 'silent' ? logger : logger.child({}, { level: 'info' });
+}
+
 /** Nobody in particular, where checks are off. */
 const anyone: Actor = { subject: 'anonymous', roles: ['admin'], orgs: [] };
 
@@ -78,7 +84,7 @@ export function createAccess(settings: AccessSettings): Access {
           requestId: context.var.requestId,
           ...(crossOrg ? { crossOrg: true } : {}),
         };
-        context.var.logger.info({ audit: line }, 'access decision');
+        auditLogger(context).info({ audit: line }, 'access decision');
       };
       if (!settings.ENABLE_RBAC) {
         audit(true, 'RBAC is off');

@@ -22,7 +22,8 @@ export interface HttpAppOptions {
   metrics?: () => Promise<string>;
 }
 
-const bodyMaxBytes = 4_194_304;
+/** A thousand events, each with all the metadata it may have. */
+const bodyMaxBytes = 8_388_608;
 
 /**
  * What every function shares around its routes: request id, log, span, metrics, actor, errors as
