@@ -111,7 +111,7 @@ function filterConditions(filter: UsageFilter, values: Values): string[] {
 }
 
 /** Above this many ranges one scan joins them all; below, each is planned with its own bounds. */
-const separateScansMax = 4;
+const separateScansMax = 40;
 
 function rangeScans(
   table: string,
