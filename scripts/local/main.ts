@@ -11,6 +11,7 @@ import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
 import { sampleOrgs, seedIfEmpty } from './first-seed.ts';
 import { openService } from './service.ts';
+import { checkDatabase, checkServers } from './start-check.ts';
 
 /** What `npm start` was asked for beside the settings. */
 export interface LocalOptions {
@@ -65,14 +66,17 @@ export async function runLocal(
       await writeFile(urlFile, `${postgres.url}\n`, { mode: 0o600 });
       closers.push(() => rm(urlFile, { force: true }));
     }
+    const databaseUrl = settings.DATABASE_URL ?? '';
     if (isEmbedded || options.migrate) {
-      const { applied } = await migrate(settings.DATABASE_URL ?? '');
+      const { applied } = await migrate(databaseUrl);
       if (applied.length > 0) say(`migrated: ${applied.join(', ')}`);
     }
+    await checkDatabase(databaseUrl);
     const logger = createLogger(settings, 'local');
     const exportsFolder = join(options.dataFolder, 'exports');
     const service = await openService(settings, logger, { exportsFolder });
     closers.push(() => service.close());
+    await checkServers(service);
     const server = await serve(service.app, settings, settings.HTTP_HOST ?? '127.0.0.1');
     closers.push(() => server.close());
     const seeded = isEmbedded || options.seed ? await seedIfEmpty(settings, service) : null;

@@ -6,6 +6,7 @@ import { refreshApp } from '../../functions/refresh/app.ts';
 import { type RefreshReport, refresh } from '../../functions/refresh/refresh.ts';
 import { reliabilityApp } from '../../functions/reliability/app.ts';
 import { statusApp } from '../../functions/status/app.ts';
+import type { Components } from '../../functions/status/readiness.ts';
 import { usageApp } from '../../functions/usage/app.ts';
 import { openCache } from '../../shared/cache.ts';
 import { openDatabase } from '../../shared/db.ts';
@@ -26,6 +27,8 @@ import { loopbackOnly } from './loopback-only.ts';
 export interface LocalService {
   app: Hono<AppEnv>;
   sink: EventSink;
+  /** How each server that a setting names is doing. */
+  components: Components;
   refresh(): Promise<RefreshReport>;
   close(): Promise<void>;
 }
@@ -35,6 +38,8 @@ export interface LocalServiceOptions {
   exportsFolder?: string;
   /** How often the refresh runs; 0 leaves it to the caller. */
   refreshEveryMs?: number;
+  /** False leaves the stream to consumers in other processes. */
+  consume?: boolean;
   /** For fault tests. */
   consumer?: Pick<ConsumerDeps, 'failpoint' | 'leaseMs'>;
 }
@@ -92,7 +97,7 @@ export async function openService(
     ],
   });
   const consumer =
-    brokers === null
+    brokers === null || options.consume === false
       ? null
       : startConsumer({
           database: background,
@@ -119,6 +124,7 @@ export async function openService(
   return {
     app,
     sink,
+    components,
     refresh: () => refresh(refreshDeps),
     close: async () => {
       stopping.abort();
