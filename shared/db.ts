@@ -59,6 +59,12 @@ interface Pool {
 export const requestPatienceMs = 800;
 
 /**
+ * A process that froze, or a machine that went away without a word, must not keep its locks: the
+ * consumer that takes its lease over would wait for them. Between two statements we need no time.
+ */
+const idleInWriteMaxMs = 5_000;
+
+/**
  * Opens a pool; connects on first use. Drivers load when needed: a function that answers its probe
  * must not wait for them.
  *
@@ -102,6 +108,9 @@ export function openDatabase(options: DatabaseOptions): Database {
           'set local jit = off',
           `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
           `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
+          ...(mode === 'write'
+            ? [`set local idle_in_transaction_session_timeout = ${idleInWriteMaxMs}`]
+            : []),
           prelude,
         ].join('; ');
         await within(patienceMs, client.query(begin, []), 'the database does not answer');
@@ -148,15 +157,19 @@ async function createPool(
     application_name: options.name ?? 'analytics-service',
     types: { getTypeParser: await typeParser() },
   };
-  // An idle connection that the server closes is replaced at the next use; unhandled, its error
-  // event would end the process.
+  // A connection that the server closes is replaced at the next use, and what it was working on
+  // fails. Its error event says nothing more, but unhandled it would end the process. The pool
+  // hears it only while the connection is idle, so each connection has a listener of its own.
   const ignore = () => {};
+  const ignoreErrorsOf = (client: { on(event: 'error', listener: () => void): unknown }) => {
+    client.on('error', ignore);
+  };
   if (driverOf(options) === 'neon') {
     const { neonConfig, Pool: NeonPool } = await import('@neondatabase/serverless');
     if (globalThis.WebSocket === undefined) {
       neonConfig.webSocketConstructor = (await import('ws')).WebSocket;
     }
-    const pool = new NeonPool(config).on('error', ignore);
+    const pool = new NeonPool(config).on('error', ignore).on('connect', ignoreErrorsOf);
     return {
       connect: async () => {
         const client = await pool.connect();
@@ -170,7 +183,7 @@ async function createPool(
     };
   }
   const { default: pg } = await import('pg');
-  const pool = new pg.Pool(config).on('error', ignore);
+  const pool = new pg.Pool(config).on('error', ignore).on('connect', ignoreErrorsOf);
   return {
     connect: async () => {
       const client = await pool.connect();
@@ -240,7 +253,7 @@ const unreachable = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
 ]);
-const connectionStates = /^(08...|57P0[1-5]|53...)$/;
+const connectionStates = /^(08...|25P03|57P0[1-5]|53...)$/;
 const connectionMessages =
   /timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered a connection error|not queryable/;
 

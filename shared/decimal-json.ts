@@ -12,7 +12,7 @@ const mark = '\u0000';
  * other case, a longer key that ends in an escaped quote and the name.
  */
 const costNumber =
-  /(?<!\\)"(costEstimateCents|inputCostCents|outputCostCents)"(\s*:\s*)(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\s,}])/g;
+  /(?<!\\)"(costEstimateCents|inputCostCents|outputCostCents)"(\s*:\s*)(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\s,}])/g;
 
 /**
  * JSON.parse, but cost numbers come back as marked text. Read them with `literalOf`.

@@ -67,7 +67,12 @@ async function recordHead(
   );
 }
 
-const reached = '(excluded.head_offset is null or s.committed_offset >= excluded.head_offset)';
+/**
+ * Equal, not beyond: an offset beyond the head was either committed since the probe, and the next
+ * commit or probe will do, or it is of a stream that was deleted and made anew, of which nothing
+ * has been read.
+ */
+const reached = '(excluded.head_offset is null or s.committed_offset = excluded.head_offset)';
 
 /**
  * Streams no longer configured stop counting for completeness once they are drained; until then

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { messageOf, ServiceError } from './errors.ts';
@@ -283,9 +282,15 @@ export async function connectBroker(
     ensureQueue: (queue) => ensure(queue, { arguments: { 'x-queue-type': 'quorum' } }),
     publish: async (messages, timeoutMs) => {
       if (messages.length === 0) return;
-      confirming ??= confirmChannel();
-      const opened = await confirming;
-      const all = Promise.all(messages.map((message) => publishOne(opened, message)));
+      confirming ??= confirmChannel().catch((error: unknown) => {
+        confirming = undefined;
+        throw error;
+      });
+      let isLate = false;
+      // A broker that froze does not even open a channel: the limit holds for that too.
+      const all = confirming.then(async (opened) => {
+        if (!isLate) await Promise.all(messages.map((message) => publishOne(opened, message)));
+      });
       const late = sleep(timeoutMs, 'late' as const, { ref: false });
       let outcome: unknown;
       try {
@@ -295,6 +300,7 @@ export async function connectBroker(
         throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
       }
       if (outcome === 'late') {
+        isLate = true;
         all.catch(() => {});
         throw new ServiceError('unavailable', `RabbitMQ did not confirm within ${timeoutMs} ms`);
       }
@@ -304,7 +310,7 @@ export async function connectBroker(
     tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
     close: async () => {
       if (!isOpen) return;
-      await Promise.race([connection.close().catch(() => {}), once(connection, 'close')]);
+      await Promise.race([connection.close().catch(() => {}), closed]);
     },
   };
 }

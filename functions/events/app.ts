@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono';
+import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { Settings } from '../../shared/env.ts';
 import { type Fault, ServiceError } from '../../shared/errors.ts';
@@ -109,7 +110,7 @@ async function readCandidates(
   const isList = Array.isArray(body);
   const values: unknown[] = isList ? body : [body];
   const candidates = bounded(values).map((value) => ({
-    eventId: eventIdOf(value),
+    eventId: textIn(value, 'eventId'),
     decoded: decodeEvent(value, rules),
   }));
   return { candidates, isList };
@@ -125,11 +126,21 @@ function bounded<T>(values: T[]): T[] {
 }
 
 function fromCloudEvent(result: CloudEventResult, rules: EventRules): Candidate {
-  if ('faults' in result) return { eventId: null, decoded: result };
-  const { id, type, subject, data } = result.event;
+  const given = 'event' in result ? { ...result.event } : result.given;
+  const faults: Fault[] = 'event' in result ? [] : [...result.faults];
+  // Not even an object: there is no data to look into.
+  if (given === null) return { eventId: null, decoded: { faults } };
+  const { id, type, subject, data } = given;
   const decoded = decodeEvent(data, rules);
-  const faults: Fault[] = [];
-  if (type !== usageEventType) faults.push({ path: 'type', message: `must be ${usageEventType}` });
+  if (isText(type) && type !== usageEventType) {
+    faults.push({ path: 'type', message: `must be ${usageEventType}` });
+  }
+  if (isOther(id, textIn(data, 'eventId'))) {
+    faults.push({ path: 'id', message: 'must be data.eventId' });
+  }
+  if (isOther(subject, textIn(data, 'orgId'))) {
+    faults.push({ path: 'subject', message: 'must be data.orgId' });
+  }
   if ('faults' in decoded) {
     faults.push(
       ...decoded.faults.map(({ path, message }) => ({
@@ -137,21 +148,27 @@ function fromCloudEvent(result: CloudEventResult, rules: EventRules): Candidate 
         message,
       })),
     );
-    return { eventId: eventIdOf(data), decoded: { faults } };
   }
-  const { eventId, orgId } = decoded.event;
-  if (id.toLowerCase() !== eventId) faults.push({ path: 'id', message: 'must be data.eventId' });
-  if (subject !== undefined && subject.toLowerCase() !== orgId) {
-    faults.push({ path: 'subject', message: 'must be data.orgId' });
-  }
-  return { eventId, decoded: faults.length > 0 ? { faults } : decoded };
+  return {
+    eventId: textIn(data, 'eventId'),
+    decoded: faults.length > 0 ? { faults } : decoded,
+  };
 }
 
-function eventIdOf(value: unknown): string | null {
-  return typeof value === 'object' &&
-    value !== null &&
-    'eventId' in value &&
-    typeof value.eventId === 'string'
-    ? value.eventId
-    : null;
+/** Missing or empty ones have a fault of their own. */
+function isText(attribute: unknown): attribute is string {
+  return typeof attribute === 'string' && attribute !== '';
+}
+
+function isOther(attribute: unknown, field: string | null): boolean {
+  return isText(attribute) && field !== null && attribute.toLowerCase() !== field.toLowerCase();
+}
+
+/**
+ * A field of an event that need not be valid; null unless it is text. Nor with NUL, which would
+ * turn it into a number in the answer (see decimal-json).
+ */
+function textIn(value: unknown, name: 'eventId' | 'orgId'): string | null {
+  const field = z.record(z.string(), z.unknown()).safeParse(value).data?.[name];
+  return typeof field === 'string' && !field.includes('\u0000') ? field : null;
 }

@@ -8,6 +8,7 @@ import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import {
+  givenRangeFaults,
   orgOf,
   parseQuery,
   requireOrgId,
@@ -37,7 +38,7 @@ export function reliabilityApp({ database, access, settings }: ReliabilityDeps):
     const anyOf = [roles.reliabilityRead];
     access.authorize(context, { action: 'reliability:read', anyOf, orgId });
     requireOrgId(orgId);
-    const { percentile, ...window } = parseQuery(context, parameters);
+    const { percentile, ...window } = parseQuery(context, parameters, givenRangeFaults(settings));
     const { plan, filter, groupBy } = windowRequest(orgId, window, settings);
     const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
       const pending = await pendingBatches(snapshot);

@@ -10,6 +10,7 @@ import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import {
   checkRange,
+  givenRangeFaults,
   orgOf,
   parseQuery,
   rangeParameters,
@@ -48,7 +49,7 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     const orgId = orgOf(context);
     access.authorize(context, { action: 'usage:read', anyOf: [roles.usageRead], orgId });
     requireOrgId(orgId);
-    const parameters = parseQuery(context, windowParameters);
+    const parameters = parseQuery(context, windowParameters, givenRangeFaults(settings));
     const { plan, filter, groupBy } = windowRequest(orgId, parameters, settings);
     const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
       const pending = await pendingBatches(snapshot);
@@ -83,7 +84,12 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
 
   app.get('/orgs', async (context) => {
     access.authorize(context, { action: 'orgs:list', anyOf: [roles.admin], orgId: null });
-    const { start: startMs, end: endMs, limit, cursor } = parseQuery(context, pageParameters);
+    const {
+      start: startMs,
+      end: endMs,
+      limit,
+      cursor,
+    } = parseQuery(context, pageParameters, givenRangeFaults(settings));
     checkRange({ startMs, endMs }, settings);
     const plan = planWindow({ startMs, endMs, granularity: 'month', timeZone: 'UTC' });
     const after = cursor === undefined ? null : decodeCursor(cursor);

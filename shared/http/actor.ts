@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import { type AccessRequest, type Actor, type AuditLine, decide } from '../access.ts';
+import { type AccessRequest, type Actor, type AuditLine, decide, roles } from '../access.ts';
 import type { Settings } from '../env.ts';
 import { ServiceError } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
@@ -65,8 +65,10 @@ function auditLogger({ var: { logger } }: Context<AppEnv>): Logger {
   return logger.level === 'silent' ? logger : logger.child({}, { level: 'info' });
 }
 
-/** Nobody in particular, where checks are off. */
-const anyone: Actor = { subject: 'anonymous', roles: ['admin'], orgs: [] };
+/** Where checks are off everyone may do what an admin may. */
+function unchecked(actor: Actor | null): Actor {
+  return { orgs: [], ...actor, subject: actor?.subject ?? 'anonymous', roles: [roles.admin] };
+}
 
 export function createAccess(settings: AccessSettings): Access {
   return {
@@ -88,7 +90,7 @@ export function createAccess(settings: AccessSettings): Access {
       };
       if (!settings.ENABLE_RBAC) {
         audit(true, 'RBAC is off');
-        return actor ?? anyone;
+        return unchecked(actor);
       }
       if (actor === null) {
         audit(false, context.var.actorFault);

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
-import { faultsOf, messageOf, ServiceError } from '../errors.ts';
+import { type Fault, faultsOf, messageOf, ServiceError } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import type { AppEnv } from './context.ts';
 
@@ -32,14 +32,14 @@ const cloudEventSchema = z.object({
     .refine((text) => parseInstant(text) !== undefined, 'must be an RFC 3339 date-time')
     .optional(),
   datacontenttype: z.string().refine(isJson, 'must be application/json').optional(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
   data_base64: z.base64('must be base64').optional(),
 });
 
-/** A parsed CloudEvent, or why it is none. */
+/** A parsed CloudEvent, or why it is none, with what could be read of it all the same. */
 export type CloudEventResult =
   | { event: CloudEvent }
-  | { faults: { path: string; message: string }[] };
+  | { faults: Fault[]; given: Readonly<Record<string, unknown>> | null };
 
 export type CloudEventMode = 'binary' | 'structured' | 'batch';
 
@@ -131,15 +131,21 @@ function percentDecoded(value: string): string {
   }
 }
 
+const attributes = z.record(z.string(), z.unknown());
+
 function parseCloudEvent(value: unknown): CloudEventResult {
   const parsed = cloudEventSchema.safeParse(value);
-  if (!parsed.success) return { faults: faultsOf(parsed.error) };
-  const { specversion: _, datacontenttype: __, data_base64: encoded, ...event } = parsed.data;
-  if (encoded === undefined) return { event };
-  try {
-    const text = Buffer.from(encoded, 'base64').toString('utf8');
-    return { event: { ...event, data: parseKeepingCosts(text) } };
-  } catch (error) {
-    return { faults: [{ path: 'data_base64', message: `must hold JSON: ${messageOf(error)}` }] };
+  const faults = parsed.success ? [] : faultsOf(parsed.error);
+  let given = attributes.safeParse(value).data ?? null;
+  if (typeof given?.data_base64 === 'string') {
+    try {
+      const text = Buffer.from(given.data_base64, 'base64').toString('utf8');
+      given = { ...given, data: parseKeepingCosts(text) };
+    } catch (error) {
+      faults.push({ path: 'data_base64', message: `must hold JSON: ${messageOf(error)}` });
+    }
   }
+  if (!parsed.success || faults.length > 0) return { faults, given };
+  const { specversion: _, datacontenttype: __, data_base64: ___, ...event } = parsed.data;
+  return { event: { ...event, data: given?.data } };
 }

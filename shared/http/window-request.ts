@@ -66,15 +66,21 @@ export const windowParameters = rangeParameters.extend({
 /** Parameters that may be given more than once. */
 const repeatable = new Set(['modelId', 'clientId']);
 
+/** Query parameters as they were sent. */
+type GivenParameters = Readonly<Record<string, string | string[]>>;
+
 /**
  * A request's query parameters by a schema that names every one: an unknown or doubled parameter
  * is a fault too, since a misspelt filter would answer with wrong numbers.
  *
+ * @param jointFaults rules over several parameters, asked when others already have faults; when
+ * all parse, such rules are the caller's to check
  * @throws ServiceError `invalid_request` with every fault.
  */
 export function parseQuery<Schema extends z.ZodType>(
   context: Context<AppEnv>,
   schema: Schema,
+  jointFaults: (given: GivenParameters) => Fault[] = () => [],
 ): z.output<Schema> {
   const faults: Fault[] = [];
   const given: Record<string, string | string[]> = {};
@@ -94,6 +100,7 @@ export function parseQuery<Schema extends z.ZodType>(
     }
     faults.push(...faultsOf(parsed.error).filter(({ path }) => path !== ''));
   }
+  faults.push(...jointFaults(given));
   throw invalid(faults);
 }
 
@@ -107,11 +114,28 @@ function invalid(faults: readonly Fault[]): ServiceError {
 type RetentionSettings = Pick<Settings, 'RAW_RETENTION_DAYS' | 'ROLLUP_RETENTION_DAYS'>;
 
 /** @throws ServiceError `invalid_request` for a window that is empty, too long or too old. */
-export function checkRange(
+export function checkRange(range: Range, settings: RetentionSettings, nowMs = Date.now()): void {
+  const faults = rangeFaults(range, settings, nowMs);
+  if (faults.length > 0) throw invalid(faults);
+}
+
+/** What is wrong with the window of a request whose other parameters are wrong: for `parseQuery`. */
+export function givenRangeFaults(settings: RetentionSettings) {
+  return function givenRangeFaults({ start, end }: GivenParameters): Fault[] {
+    const [startMs, endMs] = [start, end].map((text) =>
+      typeof text === 'string' ? parseInstant(text) : undefined,
+    );
+    return startMs === undefined || endMs === undefined
+      ? []
+      : rangeFaults({ startMs, endMs }, settings, Date.now());
+  };
+}
+
+function rangeFaults(
   { startMs, endMs }: Range,
   { ROLLUP_RETENTION_DAYS: retentionDays }: RetentionSettings,
-  nowMs = Date.now(),
-): void {
+  nowMs: number,
+): Fault[] {
   const faults: Fault[] = [];
   if (startMs >= endMs) faults.push({ path: 'end', message: 'must be after start' });
   if (endMs - startMs > windowMaxDays * dayMs) {
@@ -121,7 +145,7 @@ export function checkRange(
   if (startMs < oldestMs) {
     faults.push({ path: 'start', message: `must not be before ${time(oldestMs)} (retention)` });
   }
-  if (faults.length > 0) throw invalid(faults);
+  return faults;
 }
 
 /** Retention removes whole UTC days. */

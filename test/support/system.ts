@@ -7,7 +7,7 @@ import {
 } from '../../scripts/local/service.ts';
 import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
 import { readSettings, type Settings, streamPartitions } from '../../shared/env.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { createLogger, type Logger } from '../../shared/telemetry.ts';
 import { createDatabase } from './database.ts';
 import { services } from './services.ts';
 
@@ -25,6 +25,8 @@ export interface SystemOptions extends LocalServiceOptions {
   /** Without it events are stored as they are taken. */
   stream?: boolean;
   environment?: Record<string, string>;
+  /** For tests that read what is logged. */
+  logger?: Logger;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface SystemOptions extends LocalServiceOptions {
  * only when asked for, so that tests decide what is folded.
  */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const { stream = true, environment: more = {}, ...serviceOptions } = options;
+  const { stream = true, environment: more = {}, logger, ...serviceOptions } = options;
   const { RABBITMQ_URL, REDIS_URL, ...store } = services();
   const database = await createDatabase();
   const streamName = `test.${randomUUID()}`;
@@ -46,7 +48,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...more,
   };
   const settings = readSettings(environment);
-  const service = await openService(settings, createLogger(settings, 'test'), {
+  const service = await openService(settings, logger ?? createLogger(settings, 'test'), {
     refreshEveryMs: 0,
     ...serviceOptions,
   });

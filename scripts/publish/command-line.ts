@@ -1,0 +1,62 @@
+import { type Command, CommanderError } from 'commander';
+import { z } from 'zod';
+import { SettingsError } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+
+/** The command was called wrongly: one clear line that names the option, exit code 2. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/**
+ * Reads a command line: commander knows the options' names and writes the help, the schema says
+ * what each may hold. All wrong values are named at once.
+ *
+ * @throws UsageError; CommanderError with exit code 0 after the help was shown
+ */
+export function readOptions<Schema extends z.ZodType>(
+  program: Command,
+  args: readonly string[],
+  schema: Schema,
+): { operands: string[]; options: z.output<Schema> } {
+  // The line is written once, by `runCommand`.
+  program.exitOverride().configureOutput({ writeErr: () => {} });
+  try {
+    program.parse(args, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.exitCode === 0) throw error;
+    throw new UsageError(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
+  }
+  const parsed = schema.safeParse(program.opts());
+  if (parsed.success) return { operands: program.args, options: parsed.data };
+  const faults = parsed.error.issues.map(
+    ({ path, message }) => `${flagOf(String(path[0] ?? ''))} ${message}`,
+  );
+  throw new UsageError(faults.join('; '));
+}
+
+/** The work's exit code, or 2 for wrong usage and 1 for what failed, each with one line. */
+export async function runCommand(name: string, work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    process.stderr.write(`${name}: ${messageOf(error)}\n`);
+    return error instanceof UsageError || error instanceof SettingsError ? 2 : 1;
+  }
+}
+
+/** `shiftDays` → `--shift-days` */
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+export const urlOption = z
+  .string()
+  .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'must be an http:// URL')
+  .transform((text) => text.replace(/\/+$/, ''));
+
+export const waitOption = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a number of seconds')
+  .transform((text) => Number(text) * 1_000);

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import type { Settings } from '../../shared/env.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { Outgoing, Refusal, Target } from './outgoing.ts';
+import { retryAfterMs, retrying, TryAgainError } from './retry.ts';
+
+const answerMs = 15_000;
+const passing = new Set([429, 502, 503, 504]);
+
+const answerForm = z.object({
+  results: z.array(
+    z.object({
+      index: z.int().min(0),
+      status: z.enum(['accepted', 'rejected']),
+      errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    }),
+  ),
+});
+const problemForm = z.object({ title: z.string().optional(), detail: z.string().optional() });
+
+/** Posts batches of at most 1,000 events to the events function. */
+export function openHttpTarget(
+  url: string,
+  subject: string,
+  { GATEWAY_SHARED_SECRET: secret }: Pick<Settings, 'GATEWAY_SHARED_SECRET'>,
+): Target {
+  const headers = {
+    'Content-Type': 'application/json',
+    'X-Actor-Subject': subject,
+    'X-Actor-Roles': 'analytics:events:write,admin',
+    ...(secret === undefined ? {} : { 'X-Gateway-Secret': secret }),
+  };
+  const path = `${url}/analytics/v1/events`;
+  // Where nobody ever answered, the address is wrong rather than the moment.
+  let hasAnswered = false;
+
+  async function post(body: Buffer): Promise<unknown> {
+    let response: Response;
+    try {
+      const signal = AbortSignal.timeout(answerMs);
+      response = await fetch(path, { method: 'POST', headers, body, signal });
+      hasAnswered = true;
+    } catch (error) {
+      const message = `no API answers at ${path}: ${causeOf(error)}`;
+      throw hasAnswered ? new TryAgainError(message) : new Error(message);
+    }
+    const text = await response.text();
+    if (response.status === 202) return jsonOf(text);
+    const problem = problemForm.safeParse(jsonOf(text));
+    const detail = problem.data?.detail ?? problem.data?.title ?? text.slice(0, 200);
+    const message = `${path} answered ${response.status}: ${detail}`;
+    if (!passing.has(response.status)) throw new Error(message);
+    throw new TryAgainError(message, retryAfterMs(response.headers.get('Retry-After'), Date.now()));
+  }
+
+  return {
+    name: path,
+    send: async (batch) => {
+      const { value, tries } = await retrying(() => post(arrayOf(batch)));
+      const answer = answerForm.safeParse(value);
+      if (!answer.success || answer.data.results.length !== batch.length) {
+        throw new Error(`${path} gave no result for each event: is this the analytics API?`);
+      }
+      return { refused: refusals(answer.data, batch), wasRepeated: tries > 1 };
+    },
+    close: async () => {},
+  };
+}
+
+function arrayOf(batch: readonly Outgoing[]): Buffer {
+  const parts = batch.flatMap(({ content }, index) => [Buffer.from(index ? ',' : '['), content]);
+  return Buffer.concat([...parts, Buffer.from(']')]);
+}
+
+function refusals({ results }: z.output<typeof answerForm>, batch: readonly Outgoing[]): Refusal[] {
+  return results
+    .filter(({ status }) => status === 'rejected')
+    .map(({ index, errors = [] }) => ({
+      label: batch[index]?.label ?? `event ${index} of the batch`,
+      reason: errors
+        .map(({ path, message }) => (path ? `${path}: ${message}` : message))
+        .join('; '),
+    }));
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** `fetch` says "fetch failed" and keeps the reason beneath. */
+export function causeOf(error: unknown): string {
+  return error instanceof Error && error.cause !== undefined
+    ? messageOf(error.cause)
+    : messageOf(error);
+}

@@ -1,0 +1,136 @@
+import { Command, Option } from 'commander';
+import { z } from 'zod';
+import type { Settings } from '../../shared/env.ts';
+import { readOptions, UsageError, urlOption, waitOption } from '../publish/command-line.ts';
+import { type TargetOptions, targetKinds } from '../publish/target.ts';
+import { sampleModels, sampleOrgs } from '../sample-events.ts';
+import type { Defaults } from './event.ts';
+import { parsePrice } from './price.ts';
+import { parseDay, type Shift } from './time.ts';
+
+export interface ReplayOptions extends TargetOptions {
+  file: string;
+  defaults: Defaults;
+  shift: Shift;
+  stretch: number;
+  /** Times real time; Infinity for as fast as it goes. */
+  speed: number;
+  /** How long to wait for the service to count one more event. */
+  waitMs: number;
+}
+
+const decimal = /^\d{1,9}(\.\d{1,9})?$/;
+const uuid = z.guid('must be a uuid').transform((text) => text.toLowerCase());
+
+const price = z.string().transform((text, context) => {
+  const parsed = parsePrice(text);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: 'must be cents with at most 6 decimals' });
+  return z.NEVER;
+});
+
+const number = (message: string) => z.string().regex(decimal, message).transform(Number);
+
+const positive = (message: string) =>
+  number(message).refine((value) => value > 0 && value <= 1e6, message);
+
+const optionsForm = (nowMs: number) =>
+  z.object({
+    org: uuid,
+    model: uuid,
+    client: z.string().max(128, 'must have at most 128 characters').optional(),
+    inputPrice: price,
+    outputPrice: price,
+    msPerInputToken: number('must be milliseconds, such as 0.1'),
+    msPerOutputToken: number('must be milliseconds, such as 20'),
+    shiftDays: z
+      .string()
+      .regex(/^-?\d{1,6}$/, 'must be a whole number of days')
+      .transform(Number)
+      .optional(),
+    shiftTo: z
+      .string()
+      .transform((text, context) => {
+        const dayStartMs = parseDay(text, nowMs);
+        if (dayStartMs !== undefined) return dayStartMs;
+        const message = 'must be yesterday or a date such as 2026-01-31';
+        context.addIssue({ code: 'custom', message });
+        return z.NEVER;
+      })
+      .optional(),
+    stretch: positive('must be a number above 0'),
+    speed: z.union(
+      [
+        z.literal('max').transform(() => Number.POSITIVE_INFINITY),
+        positive('must be max or a number above 0'),
+      ],
+      'must be max or a number above 0',
+    ),
+    to: z.enum(targetKinds, 'must be stream or http'),
+    url: urlOption,
+    wait: waitOption,
+  });
+
+/**
+ * The command line of `npm run replay`.
+ *
+ * @throws UsageError that names what is wrong
+ */
+export function readReplayOptions(
+  args: readonly string[],
+  settings: Settings,
+  nowMs: number,
+): ReplayOptions {
+  const { operands, options } = readOptions(replayProgram(settings), args, optionsForm(nowMs));
+  const [file = ''] = operands;
+  const { to, url, stretch, speed, wait: waitMs } = options;
+  if (to === 'stream' && settings.RABBITMQ_URL === undefined) {
+    throw new UsageError('--to stream needs RABBITMQ_URL in the environment');
+  }
+  const { shiftDays = 0, shiftTo } = options;
+  return {
+    file,
+    to,
+    url,
+    stretch,
+    speed,
+    waitMs,
+    shift: shiftTo === undefined ? { days: shiftDays } : { toDayMs: shiftTo },
+    defaults: {
+      orgId: options.org,
+      modelId: options.model,
+      clientId: options.client ?? null,
+      inputPrice: options.inputPrice,
+      outputPrice: options.outputPrice,
+      msPerInputToken: options.msPerInputToken,
+      msPerOutputToken: options.msPerOutputToken,
+    },
+  };
+}
+
+function replayProgram(settings: Settings): Command {
+  const [model] = sampleModels;
+  const { inputPrice = 300, outputPrice = 1_500, modelId = '' } = model ?? {};
+  const port = settings.PORT ?? settings.HTTP_PORT;
+  return new Command('npm run replay --')
+    .description('Replays a CSV or NDJSON file as usage events, rows by their column names')
+    .argument('<file>', 'CSV with a header line, or one JSON object a line')
+    .option('--org <uuid>', 'the org of rows that name none', sampleOrgs[0])
+    .option('--model <uuid>', 'the model of rows that name none', modelId)
+    .option('--client <name>', 'the client of rows that name none')
+    .option('--input-price <cents>', 'for a million input tokens', String(inputPrice))
+    .option('--output-price <cents>', 'for a million output tokens', String(outputPrice))
+    .option('--ms-per-input-token <ms>', 'latency of rows that have none', '0.1')
+    .option('--ms-per-output-token <ms>', 'latency of rows that have none', '20')
+    .addOption(new Option('--shift-days <n>', 'move all events by whole days').conflicts('shiftTo'))
+    .option('--shift-to <day>', "yesterday or a date: what the first event's UTC day becomes")
+    .option('--stretch <n>', 'multiply the time since the first event', '1')
+    .option('--speed <n>', 'max, or times real time', 'max')
+    .option(
+      '--to <target>',
+      'stream or http',
+      settings.RABBITMQ_URL === undefined ? 'http' : 'stream',
+    )
+    .option('--url <url>', "the API's address", `http://127.0.0.1:${port}`)
+    .option('--wait <seconds>', 'how long the service may count nothing more', '60');
+}

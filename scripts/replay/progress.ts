@@ -1,0 +1,32 @@
+import { SingleBar } from 'cli-progress';
+
+export interface Progress {
+  start(total: number): void;
+  update(value: number): void;
+  /** A line above the bar. */
+  note(line: string): void;
+  stop(): void;
+}
+
+/** A bar on standard error where a person watches; elsewhere only the notes. */
+export function openProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
+  if (!stream.isTTY) {
+    return {
+      start: () => {},
+      update: () => {},
+      note: (line) => void stream.write(`${line}\n`),
+      stop: () => {},
+    };
+  }
+  const format = 'replay [{bar}] {percentage}% | {value}/{total} rows | {duration_formatted}';
+  const bar = new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true });
+  const clearLine = '\r\u001b[K';
+  return {
+    start: (total) => bar.start(total, 0),
+    update: (value) => bar.update(value),
+    note: (line) => void stream.write(`${clearLine}${line}\n`),
+    stop: () => {
+      if (bar.isActive) bar.stop();
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { sum } from '../publish/counters.ts';
+import type { ReplayReport } from './run.ts';
+
+const count = (value: number) => value.toLocaleString('en-US').padStart(12);
+
+/** What happened, for a person. */
+export function summaryOf(report: ReplayReport): string {
+  const { rows, sent, skipped, refused, repeated, counted } = report;
+  const handled = sent - refused;
+  const lines = [
+    `to ${report.target}`,
+    `events from ${report.from} through ${report.through}`,
+    `rows read ${count(rows)}`,
+    `sent      ${count(sent)}`,
+    `skipped   ${count(skipped)}${skipped > 0 ? '  (named above)' : ''}`,
+  ];
+  if (refused > 0) lines.push(`refused   ${count(refused)}  (in the API's answer, named above)`);
+  if (repeated > 0) {
+    lines.push(`repeated  ${count(repeated)}  (sent twice after a fault; duplicates include them)`);
+  }
+  if (counted.counts === null) {
+    lines.push(`not known how many were stored: ${counted.reason}`);
+    return lines.join('\n');
+  }
+  const { stored, duplicate, rejected } = counted.counts;
+  lines.push(
+    `stored    ${count(stored)}`,
+    `duplicate ${count(duplicate)}`,
+    `rejected  ${count(rejected)}`,
+    `counted by ${counted.from}`,
+  );
+  const all = sum(counted.counts);
+  if (!counted.isComplete) {
+    lines.push(
+      `only ${all} of ${handled} were counted before it stood still: is the consumer running, on ` +
+        'the same stream?',
+    );
+  } else if (all > handled + repeated) {
+    lines.push(`${all - handled} more were counted than sent: others are sending too`);
+  }
+  return lines.join('\n');
+}
+
+/** Whether every row of the file is known, or may be taken, to be stored. */
+export function isWhole({ skipped, refused, counted }: ReplayReport): boolean {
+  const isCounted =
+    counted.counts === null || (counted.isComplete && counted.counts.rejected === 0);
+  return skipped === 0 && refused === 0 && isCounted;
+}

@@ -1,0 +1,152 @@
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type EmbeddedMajor, embeddedBinDir } from '../scripts/services/embedded-postgres.ts';
+import { freePort } from '../scripts/services/free-port.ts';
+import { runPostgres, throwawaySettings } from '../scripts/services/postgres.ts';
+import { createSupervisor } from '../scripts/services/supervisor.ts';
+import { openDatabase, type Queryable } from '../shared/db.ts';
+import { eventStorage } from '../shared/event-storage.ts';
+import { migrate } from '../shared/migrate.ts';
+import { emptyDatabase, type TestDatabase } from './support/database.ts';
+import { schemaSnapshot, snapshotFile } from './support/schema-snapshot.ts';
+import { startTimescale } from './support/timescale.ts';
+
+const migrations = fileURLToPath(new URL('../migrations/', import.meta.url));
+
+interface Server {
+  url: string;
+  stop(): Promise<void>;
+}
+
+async function embedded(major: EmbeddedMajor): Promise<Server> {
+  const supervisor = createSupervisor();
+  try {
+    const folder = await supervisor.temporaryFolder('migrations');
+    const { url } = await runPostgres({
+      binDir: embeddedBinDir(major),
+      dataDir: join(folder, 'data'),
+      port: await freePort(),
+      settings: throwawaySettings,
+      supervisor,
+    });
+    return { url, stop: () => supervisor.stop() };
+  } catch (error) {
+    await supervisor.stop();
+    throw error;
+  }
+}
+
+async function withDatabase<T>(url: string, work: (database: Queryable) => Promise<T>): Promise<T> {
+  const database = openDatabase({ url, patienceMs: 5_000 });
+  try {
+    return await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+const snapshotOf = (url: string) => withDatabase(url, schemaSnapshot);
+
+const applied = (url: string) =>
+  withDatabase(url, (database) =>
+    database.query<{ name: string; at: string }>(
+      'select name, applied_at::text as at from analytics.migrations order by name',
+    ),
+  );
+
+async function fileNames(): Promise<string[]> {
+  return (await readdir(migrations)).filter((name) => name.endsWith('.sql')).sort();
+}
+
+const servers: [string, () => Promise<Server>, string][] = [
+  ['PostgreSQL 15', () => embedded(15), 'native partitions'],
+  ['PostgreSQL 16', () => embedded(16), 'native partitions'],
+  ['PostgreSQL 17', () => embedded(17), 'native partitions'],
+  ['PostgreSQL 18', () => embedded(18), 'native partitions'],
+  ['TimescaleDB Community', () => startTimescale({ license: 'timescale' }), 'timescaledb'],
+  ['TimescaleDB Apache', () => startTimescale({ license: 'apache' }), 'timescaledb'],
+];
+
+describe.each(servers)('on %s', (name, start, storage) => {
+  let server: Server;
+
+  beforeAll(async () => {
+    server = await start();
+  });
+  afterAll(() => server?.stop());
+
+  test('an empty database gets every migration, and the schema of the snapshot', async () => {
+    expect(await migrate(server.url)).toEqual({ applied: await fileNames(), storage });
+    const snapshot = await snapshotOf(server.url);
+    if (process.env.UPDATE_SNAPSHOT === '1' && name === 'PostgreSQL 15') {
+      await writeFile(snapshotFile, snapshot);
+    }
+    expect(snapshot).toBe(await readFile(snapshotFile, 'utf8'));
+  });
+
+  test('migrating again changes nothing', async () => {
+    const before = await applied(server.url);
+    expect(await migrate(server.url)).toEqual({ applied: [], storage });
+    expect(await applied(server.url)).toEqual(before);
+  });
+
+  test('days of events leave the schema as it is', async () => {
+    const database = openDatabase({ url: server.url, patienceMs: 5_000 });
+    try {
+      const retention = { rawRetentionDays: 400, compressAfterDays: 7 };
+      await eventStorage(database).upkeep(retention, Date.now());
+      expect(await schemaSnapshot(database)).toBe(await readFile(snapshotFile, 'utf8'));
+    } finally {
+      await database.close();
+    }
+  });
+});
+
+describe('migrating', () => {
+  let database: TestDatabase;
+  let folder: string;
+
+  beforeAll(async () => {
+    database = await emptyDatabase();
+    folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+    await cp(migrations, folder, { recursive: true });
+  });
+  afterAll(async () => {
+    await database?.drop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('several migrators at once on an empty database all succeed, each file is applied once', async () => {
+    const reports = await Promise.all(Array.from({ length: 6 }, () => migrate(database.url)));
+    expect(reports.flatMap((report) => report.applied).sort()).toEqual(await fileNames());
+    expect((await applied(database.url)).map((row) => row.name)).toEqual(await fileNames());
+    expect(await snapshotOf(database.url)).toBe(await readFile(snapshotFile, 'utf8'));
+  });
+
+  test('a failing migration is named and leaves nothing; mended, it is applied', async () => {
+    const file = join(folder, '9001_broken.sql');
+    await writeFile(file, 'create table analytics.half (n int);\nselect 1 / 0;\n');
+    await writeFile(join(folder, '9002_after.sql'), 'create table analytics.after (n int);\n');
+    const before = await snapshotOf(database.url);
+    await expect(migrate(database.url, folder)).rejects.toThrow(
+      /^migration 9001_broken\.sql failed: division by zero$/,
+    );
+    expect(await snapshotOf(database.url)).toBe(before);
+    expect((await applied(database.url)).map((row) => row.name)).toEqual(await fileNames());
+
+    await writeFile(file, 'create table analytics.half (n int);\n');
+    const report = await migrate(database.url, folder);
+    expect(report.applied).toEqual(['9001_broken.sql', '9002_after.sql']);
+    expect(await snapshotOf(database.url)).toContain('table half\n  n integer');
+  });
+
+  test('an applied file that has changed is refused by name', async () => {
+    await writeFile(join(folder, '9002_after.sql'), 'create table analytics.after (m int);\n');
+    await expect(migrate(database.url, folder)).rejects.toThrow(
+      /^migration 9002_after\.sql was changed after it was applied: add a new one instead$/,
+    );
+  });
+});
