@@ -14,6 +14,8 @@ const usage = `usage: npm start [-- options]
 Settings come from the environment: DATABASE_URL, RABBITMQ_URL, REDIS_URL, S3_ENDPOINT, HTTP_PORT …
 `;
 
+// Deployed functions run on Node 24; on 20 the SDK would print five lines about it.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 const options = readOptions(process.argv.slice(2));
 if (!existsSync(join(root, 'node_modules', '.package-lock.json'))) {
   console.log('installing dependencies: npm ci');

@@ -5,14 +5,20 @@ import { messageOf } from './errors.ts';
 
 export type Logger = PinoLogger;
 
-/** JSON lines on standard output, each with the service, the function and, in a span, the trace. */
+/**
+ * JSON lines on standard output, each with the service, the function and, in a span, the trace.
+ * Where one process runs several functions, each names itself in a child.
+ */
 export function createLogger(
   settings: Pick<Settings, 'SERVICE_NAME' | 'LOG_LEVEL'>,
-  functionName: string,
+  functionName?: string,
 ): Logger {
   return pino({
     level: settings.LOG_LEVEL,
-    base: { service: settings.SERVICE_NAME, function: functionName },
+    base: {
+      service: settings.SERVICE_NAME,
+      ...(functionName === undefined ? {} : { function: functionName }),
+    },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     mixin: () => {

@@ -72,7 +72,7 @@ export async function runLocal(
       if (applied.length > 0) say(`migrated: ${applied.join(', ')}`);
     }
     await checkDatabase(databaseUrl);
-    const logger = createLogger(settings, 'local');
+    const logger = createLogger(settings);
     const exportsFolder = join(options.dataFolder, 'exports');
     const service = await openService(settings, logger, { exportsFolder });
     closers.push(() => service.close());

@@ -73,7 +73,14 @@ export async function openService(
   const publishers = amqp === undefined ? null : brokerSource(amqp, { timeoutMs: 800 });
   const sink =
     publishers === null ? directSink(background, storage) : streamSink(publishers, settings);
-  const refreshDeps = { database: background, storage, cache, brokers, settings, logger };
+  const refreshDeps = {
+    database: background,
+    storage,
+    cache,
+    brokers,
+    settings,
+    logger: logger.child({ function: 'refresh' }),
+  };
   const access = createAccess(settings);
   const components = {
     database: async () => {
@@ -85,7 +92,7 @@ export async function openService(
   };
   const app = httpApp({
     settings,
-    logger,
+    logger: logger.child({ function: 'api' }),
     ready: components.database,
     metrics: () => pipelineMetrics(database),
     routes: [

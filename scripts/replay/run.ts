@@ -1,7 +1,7 @@
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { apiCounters, type Baseline, type Counted, countSince } from '../publish/counters.ts';
-import type { Outgoing } from '../publish/outgoing.ts';
+import type { Outgoing, Refusal } from '../publish/outgoing.ts';
 import { sendAll } from '../publish/send.ts';
 import { openTarget } from '../publish/target.ts';
 import { eventOf, outgoing, type Recipe } from './event.ts';
@@ -17,7 +17,7 @@ export interface ReplayReport {
   sent: number;
   /** Rows that are no events, each named by `onNote`. */
   skipped: number;
-  /** Events that the API refused in its answer, each named by `onNote`. */
+  /** Events that the API refused in its answer; `onNote` has every reason. */
   refused: number;
   /** Of the sent, those whose batch had to be sent again. */
   repeated: number;
@@ -68,11 +68,13 @@ export async function replay(
       counts.skipped += 1;
       onNote(`line ${row.line} skipped: ${fault}`);
     });
+    const refusals = nameRefusals(onNote);
     const { sent, refused, repeated } = await sendAll(target, events, {
       onSent: () => onProgress(counts.rows),
-      onRefused: ({ label, reason }) => onNote(`${label} refused: ${reason}`),
+      onRefused: refusals.add,
     });
     onProgress(counts.rows);
+    refusals.finish();
     const counted =
       'reason' in baseline
         ? { counts: null, reason: baseline.reason }
@@ -120,6 +122,26 @@ async function* outgoingRows(
     const dueMs = startMs + (result.event.occurredAtMs - firstMs) / speed;
     yield speed === Number.POSITIVE_INFINITY ? message : { ...message, dueMs };
   }
+}
+
+const namedPerReason = 5;
+
+/** An old trace is refused row by row for one reason: a few are named, the others counted. */
+function nameRefusals(onNote: (line: string) => void) {
+  const counts = new Map<string, number>();
+  return {
+    add: ({ label, reason }: Refusal) => {
+      const count = (counts.get(reason) ?? 0) + 1;
+      counts.set(reason, count);
+      if (count <= namedPerReason) onNote(`${label} refused: ${reason}`);
+    },
+    finish: () => {
+      for (const [reason, count] of counts) {
+        const more = count - namedPerReason;
+        if (more > 0) onNote(`${more} more refused: ${reason}`);
+      }
+    },
+  };
 }
 
 /** What the service will not take, or may hold against the events, is better known beforehand. */

@@ -14,7 +14,7 @@ export function summaryOf(report: ReplayReport): string {
     `sent      ${count(sent)}`,
     `skipped   ${count(skipped)}${skipped > 0 ? '  (named above)' : ''}`,
   ];
-  if (refused > 0) lines.push(`refused   ${count(refused)}  (in the API's answer, named above)`);
+  if (refused > 0) lines.push(`refused   ${count(refused)}  (in the API's answer, reasons above)`);
   if (repeated > 0) {
     lines.push(`repeated  ${count(repeated)}  (sent twice after a fault; duplicates include them)`);
   }
