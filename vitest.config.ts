@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{shared,functions,scripts}/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -28,6 +29,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.test.ts'],
           exclude: ['test/full/**'],
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
         },
       },
@@ -37,6 +39,7 @@ export default defineConfig({
           ...servers,
           name: 'full',
           include: ['test/full/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
           testTimeout: 900_000,
           hookTimeout: 300_000,
         },
