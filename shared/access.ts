@@ -54,7 +54,7 @@ export function decide(actor: Actor, { anyOf, orgId }: AccessRequest): Decision 
   }
   const granting = anyOf.find((role) => actor.roles.includes(role));
   if (anyOf.length > 0 && granting === undefined) {
-    return refuse(`missing role: one of ${[...anyOf, roles.admin].join(', ')}`);
+    return refuse(`missing role: one of ${[...new Set([...anyOf, roles.admin])].join(', ')}`);
   }
   if (!isOwn) return refuse(`org ${orgId} is not among the actor's orgs`);
   return {

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf } from './errors.ts';
 
@@ -29,6 +29,7 @@ interface CacheServer {
 export type CacheFault = (message: string) => void;
 
 const patienceMs = 250;
+const lateFault = `the cache does not answer within ${patienceMs} ms`;
 
 /** Opens the cache that the settings name; connects on first use. */
 export function openCache(
@@ -47,7 +48,7 @@ export function openCache(
 function forgiving(server: CacheServer, onFault: CacheFault): Cache {
   async function orElse<T>(fallback: T, work: () => Promise<T>): Promise<T> {
     try {
-      return await within(work());
+      return await within(patienceMs, work(), lateFault);
     } catch (error) {
       onFault(messageOf(error));
       return fallback;
@@ -65,27 +66,12 @@ function forgiving(server: CacheServer, onFault: CacheFault): Cache {
         if (keys.length > 0) await server.delete(keys);
       }),
     check: async () => {
-      await within(server.check());
+      await within(patienceMs, server.check(), lateFault);
     },
     close: async () => {
       await server.close();
     },
   };
-}
-
-async function within<T>(work: Promise<T>): Promise<T> {
-  const limit = new AbortController();
-  try {
-    return await Promise.race([
-      work,
-      sleep(patienceMs, undefined, { signal: limit.signal }).then(() => {
-        throw new Error(`the cache does not answer within ${patienceMs} ms`);
-      }),
-    ]);
-  } finally {
-    work.catch(() => {});
-    limit.abort();
-  }
 }
 
 function redisServer(url: string): CacheServer {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { PoolConfig } from 'pg';
+import { DeadlineError, within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf, ServiceError } from './errors.ts';
 
@@ -56,7 +57,7 @@ interface Pool {
 }
 
 /** Contract: a request that cannot be served because a store is away answers within a second. */
-export const requestPatienceMs = 800;
+const requestPatienceMs = 800;
 
 /**
  * A process that froze, or a machine that went away without a word, must not keep its locks: the
@@ -113,7 +114,7 @@ export function openDatabase(options: DatabaseOptions): Database {
             : []),
           prelude,
         ].join('; ');
-        await within(patienceMs, client.query(begin, []), 'the database does not answer');
+        await within(patienceMs, client.query(begin, []), 'it does not answer');
         try {
           const result = await work({
             query: (text, values) => run(client, text, values),
@@ -219,20 +220,6 @@ async function run<Row extends object>(
   return result.rows;
 }
 
-async function within<T>(limitMs: number, work: Promise<T>, fault: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new ServiceError('unavailable', fault)), limitMs);
-  });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-    // When the limit came first, the late answer's error has nobody left to hear it.
-    work.catch(() => {});
-  }
-}
-
 /** SQLSTATE of an error from the server, or undefined for anything else. */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof Error &&
@@ -261,6 +248,7 @@ function asUnavailable(error: unknown): unknown {
   if (error instanceof ServiceError || !(error instanceof Error)) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (
+    error instanceof DeadlineError ||
     unreachable.has(code) ||
     connectionStates.test(sqlState(error) ?? '') ||
     connectionMessages.test(error.message)

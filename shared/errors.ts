@@ -32,7 +32,7 @@ export class ServiceError extends Error {
 }
 
 /** A path as people write it: `metadata.team`, `[3].latencyMs`. */
-export function pathText(path: readonly PropertyKey[]): string {
+function pathText(path: readonly PropertyKey[]): string {
   return path
     .map((key, index) =>
       typeof key === 'number' ? `[${key}]` : index === 0 ? String(key) : `.${String(key)}`,

@@ -1,10 +1,13 @@
 import type { Database } from './db.ts';
-import { type Settings, streamPartitions } from './env.ts';
+import { DeadlineError, within } from './deadline.ts';
+import { streamPartitions } from './env.ts';
+import { ServiceError } from './errors.ts';
 import type { EventStorage } from './event-storage.ts';
 import { ingest } from './ingest.ts';
 import { partitionOf } from './partition-routing.ts';
-import type { BrokerSource } from './stream.ts';
+import type { Broker, BrokerSource } from './stream.ts';
 import { directStream } from './stream-heads.ts';
+import { declareStreams, type StreamSettings } from './stream-topology.ts';
 import { encodeEvent, type UsageEvent } from './usage-event.ts';
 
 /** Where events taken over HTTP go: safe once `accept` returns. */
@@ -19,22 +22,30 @@ export interface EventSink {
 const acceptMs = 800;
 
 /** Publishes to the stream, each org to its partition, and waits for the broker's confirms. */
-export function streamSink(
-  brokers: BrokerSource,
-  settings: Pick<Settings, 'RABBITMQ_STREAM' | 'RABBITMQ_STREAM_PARTITIONS'>,
-): EventSink {
+export function streamSink(brokers: BrokerSource, settings: StreamSettings): EventSink {
   const partitions = streamPartitions(settings);
+  /** The connection on which the streams were seen: a sender need not wait for a consumer's start. */
+  let declaredOn: Broker | undefined;
+  async function send(events: readonly UsageEvent[]): Promise<void> {
+    const broker = await brokers.get();
+    if (broker !== declaredOn) await declareStreams(broker, settings);
+    declaredOn = broker;
+    const messages = events.map((event) => ({
+      queue: partitionOf(event.orgId, partitions),
+      content: encodeEvent(event),
+      messageId: event.eventId,
+    }));
+    await broker.publish(messages, acceptMs);
+  }
   return {
     accept: async (events) => {
       if (events.length === 0) return;
-      const deadlineMs = performance.now() + acceptMs;
-      const broker = await brokers.get();
-      const messages = events.map((event) => ({
-        queue: partitionOf(event.orgId, partitions),
-        content: encodeEvent(event),
-        messageId: event.eventId,
-      }));
-      await broker.publish(messages, Math.max(1, Math.floor(deadlineMs - performance.now())));
+      try {
+        await within(acceptMs, send(events), `RabbitMQ did not confirm within ${acceptMs} ms`);
+      } catch (error) {
+        if (!(error instanceof DeadlineError)) throw error;
+        throw new ServiceError('unavailable', error.message);
+      }
     },
     check: async () => {
       await brokers.get();

@@ -125,7 +125,7 @@ function latest(times: readonly (string | null)[]): string | null {
   return times.reduce((a, b) => (a === null || (b !== null && b > a) ? b : a), null);
 }
 
-export function freshnessKey(orgId: string, modelId: string | null): string {
+function freshnessKey(orgId: string, modelId: string | null): string {
   return `analytics:freshness:${orgId}:${modelId ?? 'all'}`;
 }
 

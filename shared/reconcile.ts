@@ -29,8 +29,8 @@ export interface Reconciliation {
 }
 
 /** The contract's limits: 0.5% in any org and bucket, 5 minutes. */
-export const driftMax = 0.005;
-export const freshnessLagMaxSeconds = 300;
+const driftMax = 0.005;
+const freshnessLagMaxSeconds = 300;
 const driftsShownMax = 100;
 const measures = [
   'success_count',

@@ -2,17 +2,16 @@ import { deadLetterQueueOf } from './dead-letters.ts';
 import { type Settings, streamPartitions } from './env.ts';
 import type { Broker } from './stream.ts';
 
+export type StreamSettings = Pick<
+  Settings,
+  | 'RABBITMQ_STREAM'
+  | 'RABBITMQ_STREAM_PARTITIONS'
+  | 'RABBITMQ_STREAM_MAX_AGE'
+  | 'RABBITMQ_STREAM_MAX_BYTES'
+>;
+
 /** Declares the stream (or its partitions) and the dead-letter queue, where they are missing. */
-export async function declareStreams(
-  broker: Broker,
-  settings: Pick<
-    Settings,
-    | 'RABBITMQ_STREAM'
-    | 'RABBITMQ_STREAM_PARTITIONS'
-    | 'RABBITMQ_STREAM_MAX_AGE'
-    | 'RABBITMQ_STREAM_MAX_BYTES'
-  >,
-): Promise<void> {
+export async function declareStreams(broker: Broker, settings: StreamSettings): Promise<void> {
   const limits = {
     maxAge: settings.RABBITMQ_STREAM_MAX_AGE,
     maxBytes: settings.RABBITMQ_STREAM_MAX_BYTES,

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import { within } from './deadline.ts';
 import { messageOf, ServiceError } from './errors.ts';
 
 /**
@@ -111,7 +111,7 @@ export async function connectBroker(
     try {
       return await work(opened);
     } finally {
-      await opened.close().catch(() => {});
+      await closeChannel(opened);
     }
   }
 
@@ -238,7 +238,7 @@ export async function connectBroker(
         taken = undefined;
       },
       close: async () => {
-        await opened.close().catch(() => {});
+        await closeChannel(opened);
       },
     };
   }
@@ -291,18 +291,12 @@ export async function connectBroker(
       const all = confirming.then(async (opened) => {
         if (!isLate) await Promise.all(messages.map((message) => publishOne(opened, message)));
       });
-      const late = sleep(timeoutMs, 'late' as const, { ref: false });
-      let outcome: unknown;
       try {
-        outcome = await Promise.race([all, late]);
+        await within(timeoutMs, all, `RabbitMQ did not confirm within ${timeoutMs} ms`);
       } catch (error) {
+        isLate = true;
         if (error instanceof ServiceError) throw error;
         throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
-      }
-      if (outcome === 'late') {
-        isLate = true;
-        all.catch(() => {});
-        throw new ServiceError('unavailable', `RabbitMQ did not confirm within ${timeoutMs} ms`);
       }
     },
     read: (stream, from, credit, map) => read(stream, from ?? 'first', credit, map),
@@ -313,6 +307,15 @@ export async function connectBroker(
       await Promise.race([connection.close().catch(() => {}), closed]);
     },
   };
+}
+
+/**
+ * amqplib settles a channel's close at the broker's answer alone: when the connection breaks before
+ * it comes, never. The event comes in either case.
+ */
+async function closeChannel(opened: Channel): Promise<void> {
+  const closed = new Promise<void>((resolve) => opened.once('close', resolve));
+  await Promise.race([opened.close().catch(() => {}), closed]);
 }
 
 /** A broker that froze is noticed within two heartbeats; the URL may name its own interval. */

@@ -185,7 +185,8 @@ function localBuckets({ startMs, endMs, granularity, timeZone }: TimeWindow): nu
     // Where midnight is skipped, the day begins at its first moment.
     const ms = date.toZonedDateTime(timeZone).epochMilliseconds;
     if (ms >= endMs || starts.length > pointsMax) return starts;
-    starts.push(ms);
+    // A day that a zone left out (Apia, 30 December 2011) begins with the next one.
+    if (ms !== starts.at(-1)) starts.push(ms);
     date = date.add(step);
   }
 }

@@ -171,7 +171,11 @@ describe.each<[string, Record<string, unknown>, [string, RegExp]]>([
   ],
   ['errorCode long', { status: 'error', errorCode: 'x'.repeat(129) }, ['errorCode', /at most 128/]],
   ['inputTokens null', { inputTokens: null }, ['inputTokens', /whole number/]],
-  ['outputTokens past 2^53-1', { outputTokens: 2 ** 53 }, ['outputTokens', /whole number|at most/]],
+  [
+    'outputTokens past 2^53-1',
+    { outputTokens: 2 ** 53 },
+    ['outputTokens', /at most 9007199254740991/],
+  ],
   ['cost missing', { costEstimateCents: undefined }, ['costEstimateCents', /^is required$/]],
   ['cost null', { costEstimateCents: null }, ['costEstimateCents', /^is required$/]],
   ['cost true', { costEstimateCents: true }, ['costEstimateCents', /number or a decimal string/]],
@@ -234,9 +238,10 @@ describe.each<[string, Record<string, unknown>, [string, RegExp]]>([
   test('with one fault, at its path', () => {
     const decoded = decode(over);
     if ('event' in decoded) throw new Error('it was taken');
-    expect(decoded.faults).toHaveLength(1);
-    expect(decoded.faults[0]?.path.startsWith(path)).toBe(true);
-    expect(decoded.faults[0]?.message).toMatch(message);
+    // A number past 2^53-1 is no safe integer either, so that zod says two things about it.
+    expect(decoded.faults.length).toBeLessThanOrEqual(path === 'outputTokens' ? 2 : 1);
+    for (const fault of decoded.faults) expect(fault.path.startsWith(path)).toBe(true);
+    expect(decoded.faults.at(-1)?.message).toMatch(message);
   });
 });
 
@@ -333,20 +338,14 @@ describe('a cost is read digit for digit', () => {
   test('any amount of NUMERIC(18,4), however it is written', () => {
     const amount = fc.bigInt({ min: 0n, max: 10n ** 18n - 1n });
     fc.assert(
-      fc.property(
-        amount,
-        fc.integer({ min: -20, max: 20 }),
-        fc.boolean(),
-        (units, shift, quoted) => {
-          const digits = units.toString().padStart(5, '0');
-          const plain = `${digits.slice(0, -4)}.${digits.slice(-4)}`;
-          // The same amount with the point elsewhere and an exponent that makes up for it.
-          const text = shift === 0 ? plain : `${units}e${-4}`;
-          const expected = plain.replace(/\.?0+$/, '');
-          const literal = quoted ? `"${text}"` : text;
-          expect(decodeCost(literal)).toMatchObject({ event: { costEstimateCents: expected } });
-        },
-      ),
+      fc.property(amount, fc.boolean(), fc.boolean(), (units, scientific, quoted) => {
+        const digits = units.toString().padStart(5, '0');
+        const plain = `${digits.slice(0, -4)}.${digits.slice(-4)}`;
+        const text = scientific ? `${units}e-4` : plain;
+        expect(decodeCost(quoted ? `"${text}"` : text)).toMatchObject({
+          event: { costEstimateCents: plain.replace(/\.?0+$/, '') },
+        });
+      }),
     );
   });
 

@@ -89,7 +89,7 @@ const metadata = z
   );
 
 /** The event as the contract has it. Rules that join fields or need the clock are in `decode`. */
-export const usageEventSchema = z.object({
+const usageEventSchema = z.object({
   eventId: uuid,
   orgId: uuid,
   modelId: uuid,
@@ -171,13 +171,13 @@ function jointFaults(value: unknown, rules: EventRules): Fault[] {
   const { occurredAt, status, errorCode, costEstimateCents, inputCostCents, outputCostCents } =
     fields.data;
   const ms = typeof occurredAt === 'string' ? parseInstant(occurredAt) : undefined;
-  const [whole, input, output] = [costEstimateCents, inputCostCents, outputCostCents].map((part) =>
-    part === undefined ? undefined : parseCost(part).text,
+  const [whole = null, input, output] = [costEstimateCents, inputCostCents, outputCostCents].map(
+    (part) => (part === undefined ? undefined : (parseCost(part).text ?? null)),
   );
   return [
     ...(ms === undefined ? [] : timeFaults(ms, rules)),
     ...errorCodeFaults(status, errorCode),
-    ...(whole === undefined ? [] : costSplitFaults(whole, input, output)),
+    ...costSplitFaults(whole, input, output),
   ];
 }
 
@@ -198,7 +198,12 @@ function errorCodeFaults(status: unknown, errorCode: unknown): Fault[] {
     : [];
 }
 
-function costSplitFaults(whole: string, input?: string, output?: string): Fault[] {
+/** Undefined is absent; null is there but unreadable, which is a fault of its own. */
+function costSplitFaults(
+  whole: string | null,
+  input: string | null | undefined,
+  output: string | null | undefined,
+): Fault[] {
   if (input === undefined && output === undefined) return [];
   if (input === undefined) {
     return [{ path: 'inputCostCents', message: 'is required beside outputCostCents' }];
@@ -206,6 +211,7 @@ function costSplitFaults(whole: string, input?: string, output?: string): Fault[
   if (output === undefined) {
     return [{ path: 'outputCostCents', message: 'is required beside inputCostCents' }];
   }
+  if (whole === null || input === null || output === null) return [];
   return tenThousandths(input) + tenThousandths(output) === tenThousandths(whole)
     ? []
     : [

@@ -1,12 +1,19 @@
+import { createHash } from 'node:crypto';
+import { connect } from 'amqplib';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { type SeedOptions, seed } from '../scripts/seed/run.ts';
 import { mismatches, summaryOf } from '../scripts/seed/summary.ts';
+import { deadLetterQueueOf } from '../shared/dead-letters.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
+import { services } from './support/services.ts';
 import { type System, startSystem } from './support/system.ts';
 
-const nobody = 'http://127.0.0.1:9';
+/** As few as keep the two orgs apart. */
+const partitions = 2;
+const nobody = 'http://127.0.0.1:2';
 const usageForm = z.object({
   series: z.array(z.object({ modelId: z.string() })),
   totals: z.object({ invocations: z.number(), errors: z.number() }),
@@ -15,6 +22,25 @@ const usageForm = z.object({
 async function partitionsRead(system: System): Promise<number> {
   const metrics = await (await system.app.request('/metrics')).text();
   return metrics.match(/^analytics_ingestion_lag_messages\{/gm)?.length ?? 0;
+}
+
+/** Events stored from each partition, by its number. */
+async function storedByPartition(system: System): Promise<number[]> {
+  const client = new pg.Client({ connectionString: system.settings.DATABASE_URL });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ stored: string }>(
+      'select events_stored as stored from analytics.stream_offsets order by stream',
+    );
+    return rows.map(({ stored }) => Number(stored));
+  } finally {
+    await client.end();
+  }
+}
+
+/** The routing that any producer follows: SHA-256 of the org, its first four bytes, modulo. */
+function partitionNumber(org: string): number {
+  return createHash('sha256').update(org).digest().readUInt32BE(0) % partitions;
 }
 
 /** What the API has of both orgs. */
@@ -35,8 +61,7 @@ async function totals(system: System) {
 }
 
 describe.each(['stream', 'http'] as const)('a seed by %s', (to) => {
-  // Two partitions: an event in the wrong one is never stored under its org's.
-  const environment = { RABBITMQ_STREAM_PARTITIONS: '2' };
+  const environment = { RABBITMQ_STREAM_PARTITIONS: String(partitions) };
   const nowMs = Date.now();
   let system: System;
   let server: Server;
@@ -47,9 +72,9 @@ describe.each(['stream', 'http'] as const)('a seed by %s', (to) => {
     server = await serve(system.app, { HTTP_PORT: 0 }, '127.0.0.1');
     const url = `http://127.0.0.1:${server.port}`;
     options = { to, url, events: 500, waitMs: 30_000 };
-    // Until the consumer has declared both partitions, a POST may be taken for one alone, answered
+    // Until the consumer has declared all partitions, a POST may be taken for one alone, answered
     // 503, and sent again: more duplicates than planned.
-    await vi.waitFor(async () => expect(await partitionsRead(system)).toBe(2), 20_000);
+    await vi.waitFor(async () => expect(await partitionsRead(system)).toBe(partitions), 20_000);
   });
   afterAll(async () => {
     await server.close();
@@ -77,6 +102,13 @@ describe.each(['stream', 'http'] as const)('a seed by %s', (to) => {
     const { perOrg, errors, models } = await totals(system);
     expect(perOrg.reduce((all, one) => all + one, 0)).toBe(500);
     expect(Math.min(...perOrg)).toBeGreaterThan(0);
+    const expected = Array.from({ length: partitions }, (_, number) =>
+      sampleOrgs.reduce(
+        (all, org, index) => all + (partitionNumber(org) === number ? (perOrg[index] ?? 0) : 0),
+        0,
+      ),
+    );
+    expect(await storedByPartition(system)).toEqual(expected);
     expect(errors).toBe(plan.errors);
     expect(models).toEqual(new Set(sampleModels.map(({ modelId }) => modelId)));
     const metrics = await (await system.app.request('/metrics')).text();
@@ -117,6 +149,7 @@ describe('a seed without an API', () => {
     };
     const options: SeedOptions = { to: 'stream', url: nobody, events: 100, waitMs: 500 };
     const report = await seed(options, settings, Date.now());
+    await deleteQueues([settings.RABBITMQ_STREAM, deadLetterQueueOf(settings)]);
     expect(mismatches(report)).toEqual([
       expect.stringMatching(/^102 valid events were sent, 0 stored or duplicate$/),
       expect.stringMatching(/^\d+ invalid events were sent, 0 rejected$/),
@@ -124,3 +157,10 @@ describe('a seed without an API', () => {
     ]);
   });
 });
+
+async function deleteQueues(queues: readonly string[]): Promise<void> {
+  const connection = await connect(services().RABBITMQ_URL);
+  const channel = await connection.createChannel();
+  for (const queue of queues) await channel.deleteQueue(queue);
+  await connection.close();
+}

@@ -10,6 +10,7 @@ import { fold } from '../shared/rollup.ts';
 import { planWindow } from '../shared/time-window.ts';
 import type { UsageEvent } from '../shared/usage-event.ts';
 import { usageQuery } from '../shared/usage-query.ts';
+import { Random } from './support/random.ts';
 import { type System, startSystem } from './support/system.ts';
 import { asReplies, expectReliability, expectUsage } from './support/window-answer.ts';
 import { eventLists, questions } from './support/window-arbitraries.ts';
@@ -112,7 +113,7 @@ test('while folds and ingests run, an answer is the recount of raw rows in its o
     expectReliability(replies.reliability, plain);
   };
   const events = randomEvents(orgId, 20, 3);
-  const asked = randomQuestions(orgId, 150);
+  const asked = randomQuestions(orgId, 300);
   const [folds] = await beside(
     [() => fold(database), ingester(events), ingester(events.toReversed())],
     async () => {
@@ -143,7 +144,7 @@ test('while folds and ingests of others run, the API counts what was stored befo
   timeout: 120_000,
 }, async () => {
   const orgId = randomUUID();
-  const events = randomEvents(orgId, 15, 5);
+  const events = randomEvents(orgId, 60, 5);
   const asked = randomQuestions(orgId, events.length);
   const stored: UsageEvent[] = [];
   let withEvents = 0;

@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cache } from '../../shared/cache.ts';
 import type { Database } from '../../shared/db.ts';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
 import { type Settings, streamPartitions } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage } from '../../shared/event-storage.ts';
@@ -12,7 +11,6 @@ import type { IngestOptions } from '../../shared/ingest.ts';
 import { foldAll } from '../../shared/rollup.ts';
 import type { BrokerSource } from '../../shared/stream.ts';
 import { probeHeads } from '../../shared/stream-heads.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
 import type { Logger } from '../../shared/telemetry.ts';
 import { drainPartition } from './partition.ts';
 
@@ -51,9 +49,6 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
   let hasNews = false;
 
   const drain = async () => {
-    await untilDone('declare the stream', signal, logger, async () =>
-      declareStreams(await brokers.get(), settings),
-    );
     const owner = `${hostname()}/${process.pid}/${randomUUID()}`;
     await Promise.all(
       streams.map((stream) =>
@@ -65,10 +60,7 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
             brokers,
             logger,
             owner,
-            deadLetterQueue: deadLetterQueueOf(settings),
-            batchSize: settings.INGESTION_BATCH_SIZE,
-            batchTimeoutMs: settings.INGESTION_BATCH_TIMEOUT,
-            rawRetentionDays: settings.RAW_RETENTION_DAYS,
+            settings,
             leaseMs: deps.leaseMs ?? defaultLeaseMs,
             ...(deps.failpoint === undefined ? {} : { failpoint: deps.failpoint }),
             onCommit: ({ stored, duplicates, rejected }) => {
@@ -147,22 +139,5 @@ async function repeat(
       logger.warn({ task, reason: messageOf(error) }, 'task failed');
     }
     await sleep(everyMs, undefined, { signal }).catch(() => {});
-  }
-}
-
-async function untilDone(
-  task: string,
-  signal: AbortSignal,
-  logger: Logger,
-  work: () => Promise<void>,
-): Promise<void> {
-  for (let waitMs = 250; !signal.aborted; waitMs = Math.min(waitMs * 2, 5_000)) {
-    try {
-      await work();
-      return;
-    } catch (error) {
-      logger.warn({ task, reason: messageOf(error), retryInMs: waitMs }, 'task failed');
-      await sleep(waitMs, undefined, { signal }).catch(() => {});
-    }
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, sqlState } from '../../shared/db.ts';
-import { type RejectedMessage, sendRejects } from '../../shared/dead-letters.ts';
+import { deadLetterQueueOf, type RejectedMessage, sendRejects } from '../../shared/dead-letters.ts';
+import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage } from '../../shared/event-storage.ts';
 import { type IngestOptions, ingest, LeaseLostError } from '../../shared/ingest.ts';
@@ -13,6 +14,7 @@ import {
   renewLease,
   type StreamLease,
 } from '../../shared/stream-lease.ts';
+import { declareStreams } from '../../shared/stream-topology.ts';
 import { inSpan, type Logger } from '../../shared/telemetry.ts';
 import { decodeMessage, type UsageEvent } from '../../shared/usage-event.ts';
 
@@ -20,13 +22,10 @@ export interface PartitionDeps {
   database: Database;
   storage: EventStorage;
   brokers: BrokerSource;
-  deadLetterQueue: string;
+  settings: Settings;
   logger: Logger;
   /** Names this replica in the lease. */
   owner: string;
-  batchSize: number;
-  batchTimeoutMs: number;
-  rawRetentionDays: number;
   leaseMs: number;
   failpoint?: IngestOptions['failpoint'];
   /** Called after each committed batch. */
@@ -66,6 +65,8 @@ export async function drainPartition(
       }
       logger.info({ ...lease }, 'lease taken');
       const broker = await brokers.get();
+      // Each time: a stream that was deleted is there again before it is read.
+      await declareStreams(broker, deps.settings);
       await drainUnderLease(broker, lease, deps, signal, () => {
         backoffMs = backoffFirstMs;
       });
@@ -100,10 +101,11 @@ async function drainUnderLease(
   signal: AbortSignal,
   onProgress: () => void,
 ): Promise<void> {
-  const { batchSize, batchTimeoutMs, leaseMs, database } = deps;
+  const { settings, leaseMs, database } = deps;
+  const { INGESTION_BATCH_SIZE: batchSize, INGESTION_BATCH_TIMEOUT: batchTimeoutMs } = settings;
   const { stream } = lease;
   const from = await startOffset(broker, lease, deps);
-  const rules = { rawRetentionDays: deps.rawRetentionDays };
+  const rules = { rawRetentionDays: settings.RAW_RETENTION_DAYS };
   const reader: StreamReader<Item> = await broker.read(stream, from, batchSize * 2, (message) => {
     const decoded = decodeMessage(message.content, { ...rules, nowMs: Date.now() });
     return 'event' in decoded
@@ -214,7 +216,7 @@ async function storeOnce(
   items: readonly Item[],
   deps: PartitionDeps,
 ): Promise<void> {
-  const { database, storage, deadLetterQueue, leaseMs, failpoint, onCommit } = deps;
+  const { database, storage, settings, leaseMs, failpoint, onCommit } = deps;
   const events: UsageEvent[] = [];
   const rejects: RejectedMessage[] = [];
   for (const { event, message, reasons } of items) {
@@ -225,7 +227,7 @@ async function storeOnce(
   if (first === undefined || last === undefined) return;
   await storage.ensureDays(events.map(({ occurredAtMs }) => occurredAtMs));
   // Confirmed before the offset moves past them: a crash in between repeats them, never loses them.
-  await sendRejects(broker, deadLetterQueue, rejects);
+  await sendRejects(broker, deadLetterQueueOf(settings), rejects);
   const { stored, duplicates } = await ingest(
     database,
     {

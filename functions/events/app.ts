@@ -22,7 +22,7 @@ export interface EventsDeps {
   settings: Settings;
 }
 
-export const usageEventType = 'ai.usage.recorded.v1';
+const usageEventType = 'ai.usage.recorded.v1';
 const eventsMax = 1_000;
 
 interface EventResult {

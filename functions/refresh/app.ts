@@ -6,7 +6,7 @@ import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import { type RefreshDeps, refresh } from './refresh.ts';
 
-export const pingType = 'dev.knative.sources.ping';
+const pingType = 'dev.knative.sources.ping';
 const pingData = z.object({ job: z.literal('refresh', 'must be refresh') });
 
 /**

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../shared/deadline.ts';
 
 export const componentNames = ['database', 'stream', 'cache', 'objectStore'] as const;
 export type ComponentName = (typeof componentNames)[number];
@@ -35,13 +35,10 @@ async function look(
   check: (() => Promise<void>) | null,
 ): Promise<ReadinessAnswer['components'][ComponentName]> {
   if (check === null) return 'not_configured';
-  const answered = new AbortController();
-  const late = sleep(patienceMs, false, { signal: answered.signal }).catch(() => false);
-  const healthy = check().then(
-    () => true,
-    () => false,
-  );
-  const isHealthy = await Promise.race([healthy, late]);
-  answered.abort();
-  return isHealthy ? 'healthy' : 'unhealthy';
+  try {
+    await within(patienceMs, check(), 'it does not answer');
+    return 'healthy';
+  } catch {
+    return 'unhealthy';
+  }
 }

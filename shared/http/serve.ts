@@ -57,7 +57,7 @@ function listenFault(error: Error, port: number, hostname: string): string {
 }
 
 /** Runs `stop` once at SIGTERM or SIGINT, then ends the process. */
-export function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
+function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
     if (stopping) return;

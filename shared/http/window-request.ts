@@ -22,7 +22,7 @@ export const uuidParameter = z
   .regex(uuidForm, 'must be a uuid')
   .transform((text) => text.toLowerCase());
 
-export const instantParameter = z.string('is required').transform((text, context) => {
+const instantParameter = z.string('is required').transform((text, context) => {
   const ms = parseInstant(text);
   if (ms !== undefined) return ms;
   const hint = text.includes(' ') ? ' (a + in a URL is written %2B)' : '';
