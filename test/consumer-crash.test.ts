@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFailed, test } from 'vitest';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { deadLetterQueueOf } from '../shared/dead-letters.ts';
 import { foldAll } from '../shared/rollup.ts';
@@ -116,10 +116,10 @@ function conflicting(messages: readonly TrafficMessage[]): number {
 }
 
 test('a consumer killed ten times at random moments of 200,000 events stores each exactly once', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   const seed = Date.now() % 1_000_000;
-  console.log(`consumer-crash seed ${seed}`);
+  onTestFailed(() => console.log(`the seed was ${seed}`));
   const random = new Random(seed);
   const messages = traffic(random, 200_000, mix);
   const kills = 10;
@@ -132,6 +132,7 @@ test('a consumer killed ten times at random moments of 200,000 events stores eac
     const child = spawn({ batchSize: 500 + random.below(2_000) });
     await until(`offset ${moment} is committed`, async () => (await committedOffset()) >= moment, {
       everyMs: 5,
+      timeoutMs: 40_000,
     });
     await sleep(random.below(40));
     child.signal('SIGKILL');

@@ -117,6 +117,13 @@ describe('deduplication', () => {
     expect(await store([event, later, elsewhere])).toMatchObject({ stored: 3, duplicates: 0 });
   });
 
+  test('what was altered and came first is what stays', async () => {
+    const event = usageEvent();
+    const altered = { ...event, inputTokens: event.inputTokens + 1 };
+    await store([altered, event]);
+    expect(await storageDifferences(database, [altered])).toEqual({ missing: [], surplus: [] });
+  });
+
   test('ingesters that share events store each once, without a deadlock', async () => {
     const events = randomEvents(4_000);
     const random = new Random(3);

@@ -5,7 +5,7 @@ import { usageEvent } from './usage-events.ts';
 import type { Question } from './window-recount.ts';
 
 /** Half-hour and quarter-hour offsets, half-hour daylight saving, both hemispheres. */
-export const zones = [
+const zones = [
   'UTC',
   'Asia/Kathmandu',
   'America/St_Johns',
@@ -36,7 +36,7 @@ function anchors(nowMs: number): number[] {
 }
 
 /** Moments on, beside and around the anchors, all within retention and in the past. */
-export function moments(nowMs: number): fc.Arbitrary<number> {
+function moments(nowMs: number): fc.Arbitrary<number> {
   const step = fc.oneof(
     fc.constantFrom(0, -1, 1),
     fc.constantFrom(-1_800_000, 1_800_000, -900_000, 900_000, -dayMs, dayMs),
