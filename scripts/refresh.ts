@@ -39,7 +39,7 @@ runScript(async () => {
   try {
     if (from !== undefined && to !== undefined) {
       if (from >= to) throw new Error('--to must be after --from');
-      const report = await recompute(database, from, to);
+      const report = await recompute(database, from, to, settings.RAW_RETENTION_DAYS);
       console.log(
         `rebuilt ${report.days} days, ${report.from.toISOString()} to ${report.to.toISOString()}: ` +
           `${report.hourlyRows} hourly rows`,

@@ -1,4 +1,5 @@
 import type { Database, Transaction } from './db.ts';
+import { ServiceError } from './errors.ts';
 import { binSql, packSql } from './histogram.ts';
 
 export interface FoldReport {
@@ -108,14 +109,23 @@ export async function foldAll(database: Database, roundsMax = 100): Promise<Fold
  *
  * @param from any time of the first day
  * @param to a time after the last moment wanted; its day is included unless it is midnight
+ * @throws ServiceError `invalid_request` for days whose raw rows may be gone: their rollups are all
+ * that is left of them.
  */
 export async function recompute(
   database: Database,
   from: Date,
   to: Date,
+  rawRetentionDays: number,
 ): Promise<RecomputeReport> {
   const firstDay = Math.floor(from.getTime() / dayMs);
   const endDay = Math.ceil(to.getTime() / dayMs);
+  const oldestDay = Math.floor(Date.now() / dayMs) - rawRetentionDays;
+  if (firstDay < oldestDay) {
+    const oldest = new Date(oldestDay * dayMs).toISOString().slice(0, 10);
+    const message = `must not be before ${oldest}: older raw events are no longer kept`;
+    throw new ServiceError('invalid_request', `from ${message}`, [{ path: 'from', message }]);
+  }
   let hourlyRows = 0;
   for (let day = firstDay; day < endDay; day += 1) {
     hourlyRows += await recomputeDay(database, new Date(day * dayMs), new Date((day + 1) * dayMs));

@@ -18,17 +18,48 @@ export async function probeHeads(
 ): Promise<void> {
   const configured = broker === null ? [directStream] : streams;
   for (const stream of configured) {
-    const probedAt = await serverTime(database);
-    await recordHead(database, stream, await headOf(broker, stream), probedAt);
+    const before = await beforeProbe(database, stream);
+    const head = await headOf(broker, stream);
+    if (head !== null && before.committedOffset !== null && head < before.committedOffset) {
+      await forgetShorterStream(database, stream, before.committedOffset);
+    }
+    await recordHead(database, stream, head, before.time);
   }
   await retireOthers(database, broker, configured);
 }
 
 /** The probe's time is taken first, by the clock of the database, which all processes share. */
-async function serverTime(database: Queryable): Promise<Date> {
-  const [row] = await database.query<{ now: Date }>('select clock_timestamp() as now');
+async function beforeProbe(
+  database: Queryable,
+  stream: string,
+): Promise<{ time: Date; committedOffset: number | null }> {
+  const [row] = await database.query<{ now: Date; committed_offset: number | null }>(
+    `select clock_timestamp() as now, s.committed_offset
+     from (select $1::text as stream) as asked
+     left join analytics.stream_offsets s using (stream)`,
+    [stream],
+  );
   if (row === undefined) throw new Error('the database did not tell the time');
-  return row.now;
+  return { time: row.now, committedOffset: row.committed_offset };
+}
+
+/**
+ * A head below what was committed before the probe: the stream was deleted and made anew. Without
+ * a consumer the old offset would make its lag zero, and no scaler would ever start one. A
+ * consumer that holds the lease finds out by itself.
+ */
+async function forgetShorterStream(
+  database: Queryable,
+  stream: string,
+  committedOffset: number,
+): Promise<void> {
+  await database.query(
+    `update analytics.stream_offsets
+     set committed_offset = null, target_offset = null
+     where stream = $1 and committed_offset = $2
+       and (owner is null or lease_expires_at < clock_timestamp())`,
+    [stream, committedOffset],
+  );
 }
 
 async function headOf(broker: Broker | null, stream: string): Promise<number | null> {

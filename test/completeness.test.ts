@@ -191,6 +191,11 @@ test('a stream that was deleted and made anew is read from its first message', a
   // Ten messages in a stream of which thirty were read: nothing of them is stored.
   expect(await probedThrough()).toBeLessThan(published);
   expect(await probedThrough()).toBeLessThan(published);
+  // What the scaler reads must not be zero, or nobody would start a consumer.
+  expect(await offsetRow(database, stream)).toMatchObject({
+    committed_offset: null,
+    head_offset: 9,
+  });
 
   startConsumer();
   await until('they are stored', async () => (await storedCount()) === 40);

@@ -141,7 +141,7 @@ describe('fold', () => {
 });
 
 describe('recompute', () => {
-  const range = () => [new Date(Date.now() - 4 * dayMs), new Date()] as const;
+  const range = () => [new Date(Date.now() - 4 * dayMs), new Date(), 400] as const;
 
   test.each([
     ['a wrong sum', 'update analytics.usage_hourly set cost_estimate_cents = 0, error_count = 7'],
@@ -159,6 +159,14 @@ describe('recompute', () => {
     await database.query(damage);
     expect(await rollupDifferences(database)).not.toEqual([]);
     expect(await recompute(database, ...range())).toMatchObject({ days: 5 });
+    expect(await rollupDifferences(database)).toEqual([]);
+  });
+
+  test('refuses days whose raw rows may be gone, and leaves their rollups alone', async () => {
+    await store([usageEvent({ occurredAtMs: Date.now() - 20 * dayMs })]);
+    await foldAll(database);
+    const from = new Date(Date.now() - 21 * dayMs);
+    await expect(recompute(database, from, new Date(), 10)).rejects.toThrow(/must not be before/);
     expect(await rollupDifferences(database)).toEqual([]);
   });
 

@@ -141,7 +141,12 @@ describe.each([
          delete from analytics.usage_daily; delete from analytics.error_hourly`,
       );
       expect(await rollupDifferences(database)).not.toEqual([]);
-      const report = await recompute(database, new Date(today - days * dayMs), new Date(nowMs));
+      const report = await recompute(
+        database,
+        new Date(today - days * dayMs),
+        new Date(nowMs),
+        400,
+      );
       expect(report.days).toBe(days + 1);
       expect(await rollupDifferences(database)).toEqual([]);
       await expectAnswers(database, distinctEvents(sent));
