@@ -244,8 +244,9 @@ const connectionStates = /^(08...|25P03|57P0[1-5]|53...)$/;
 const connectionMessages =
   /timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered a connection error|not queryable/;
 
-function asUnavailable(error: unknown): unknown {
-  if (error instanceof ServiceError || !(error instanceof Error)) return error;
+function asUnavailable(thrown: unknown): unknown {
+  const error = errorIn(thrown);
+  if (error === undefined || error instanceof ServiceError) return thrown;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (
     error instanceof DeadlineError ||
@@ -257,4 +258,11 @@ function asUnavailable(error: unknown): unknown {
     return new ServiceError('unavailable', reason, [], error);
   }
   return error;
+}
+
+/** Neon's driver rejects with its WebSocket's event, which holds the error. */
+function errorIn(thrown: unknown): Error | undefined {
+  if (thrown instanceof Error) return thrown;
+  const hasError = typeof thrown === 'object' && thrown !== null && 'error' in thrown;
+  return hasError && thrown.error instanceof Error ? thrown.error : undefined;
 }

@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { type RawData, WebSocketServer } from 'ws';
+
+/**
+ * What Neon's proxy is to its driver: WebSockets in, a PostgreSQL server's TCP port behind. The
+ * driver asks for the server's address in the query, as `?address=host:port`.
+ */
+export async function startWebSocketRelay(
+  host: string,
+  port: number,
+): Promise<{ address: string; stop(): Promise<void> }> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await once(server, 'listening');
+  server.on('connection', (socket) => {
+    const upstream = connect(port, host);
+    upstream.on('data', (data) => socket.send(data));
+    upstream.on('close', () => socket.close());
+    upstream.on('error', () => socket.terminate());
+    socket.on('message', (data: RawData) => {
+      upstream.write(Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as ArrayBuffer));
+    });
+    socket.on('close', () => upstream.end());
+    socket.on('error', () => upstream.destroy());
+  });
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new Error('the relay has no port');
+  return {
+    address: `127.0.0.1:${bound.port}`,
+    stop: async () => {
+      for (const client of server.clients) client.terminate();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
