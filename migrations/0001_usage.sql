@@ -85,7 +85,9 @@ create table analytics.stream_offsets (
   events_duplicate bigint not null default 0,
   events_conflicting bigint not null default 0,
   events_rejected bigint not null default 0,
-  messages_lost bigint not null default 0
+  messages_lost bigint not null default 0,
+  -- Where lag is counted from until the first probe is reached.
+  created_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 
 create table analytics.usage_hourly (

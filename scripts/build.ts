@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -49,6 +49,8 @@ export async function buildLocal(): Promise<string> {
     sourcemap: true,
     logLevel: 'warning',
   });
+  // Its service would stay as a child of the local run.
+  await stop();
   return outfile;
 }
 

@@ -19,6 +19,7 @@ runScript(async () => {
   const settings = readSettings(process.env);
   const database = openDatabase({
     url: await localDatabaseUrl(settings),
+    driver: settings.DATABASE_DRIVER,
     connectionsMax: 1,
     patienceMs: 5_000,
     statementTimeoutMs: 300_000,

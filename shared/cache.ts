@@ -59,7 +59,7 @@ function forgiving(server: CacheServer, onFault: CacheFault): Cache {
     get: (key) => orElse(null, () => server.get(key)),
     set: (key, value, ttlMs) =>
       orElse(undefined, async () => {
-        await server.set(key, value, ttlMs);
+        if (ttlMs > 0) await server.set(key, value, ttlMs);
       }),
     delete: (keys) =>
       orElse(undefined, async () => {

@@ -254,10 +254,17 @@ function asUnavailable(thrown: unknown): unknown {
     connectionStates.test(sqlState(error) ?? '') ||
     connectionMessages.test(error.message)
   ) {
-    const reason = `the database is not available: ${messageOf(error)}`;
+    const reason = `the database is not available: ${reasonOf(error)}`;
     return new ServiceError('unavailable', reason, [], error);
   }
   return error;
+}
+
+/** The pool's own message speaks of connecting, but all connections may just be taken. */
+function reasonOf(error: Error): string {
+  return error.message.includes('timeout exceeded when trying to connect')
+    ? 'no connection was to be had in time (it does not answer, or too many requests wait)'
+    : messageOf(error);
 }
 
 /** Neon's driver rejects with its WebSocket's event, which holds the error. */

@@ -129,6 +129,14 @@ test('S3_ENDPOINT needs both of its keys', () => {
   expect(message).toContain('S3_SECRET_KEY');
 });
 
+test('rules over several settings are named beside values that do not parse', () => {
+  const wrong = () =>
+    readSettings({ LOG_LEVEL: 'loud', AUTH_MODE: 'jwt', REDIS_URL: 'https://cache.example' });
+  expect(wrong).toThrow(/LOG_LEVEL must be one of .*AUTH_MODE jwt .*|.*REDIS_TOKEN is required/);
+  expect(wrong).toThrow(/REDIS_TOKEN is required/);
+  expect(wrong).toThrow(/AUTH_MODE jwt/);
+});
+
 describe('in production', () => {
   const production = { ENVIRONMENT: 'production', GATEWAY_SHARED_SECRET: 'x'.repeat(16) };
 

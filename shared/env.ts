@@ -30,6 +30,10 @@ function integer(fallback: number, min: number, max: number) {
   return wholeNumber.default(String(fallback)).transform(Number).pipe(between(min, max));
 }
 
+function oneOf<const Name extends string>(...names: [Name, ...Name[]]) {
+  return z.enum(names, { error: `must be one of ${names.join(', ')}` });
+}
+
 function flag(fallback: boolean) {
   return z
     .enum(['true', 'false', '1', '0'], 'must be true or false')
@@ -47,79 +51,52 @@ function url(...schemes: string[]) {
     .optional();
 }
 
-const settingsSchema = z
-  .object({
-    SERVICE_NAME: z.string().default('analytics-service'),
-    ENVIRONMENT: z.enum(['development', 'test', 'staging', 'production']).default('development'),
-    HTTP_PORT: integer(8084, 0, 65_535),
-    PORT: wholeNumber.transform(Number).pipe(between(0, 65_535)).optional(),
-    HTTP_HOST: z.string().optional(),
-    DATABASE_URL: url('postgres', 'postgresql'),
-    DATABASE_DRIVER: z.enum(['auto', 'pg', 'neon']).default('auto'),
-    REDIS_URL: url('redis', 'rediss', 'https', 'http'),
-    REDIS_TOKEN: z.string().optional(),
-    RABBITMQ_URL: url('amqp', 'amqps'),
-    RABBITMQ_STREAM: z.string().min(1).max(200).default('analytics.usage.v1'),
-    RABBITMQ_STREAM_PARTITIONS: integer(1, 1, 256),
-    RABBITMQ_STREAM_MAX_AGE: z
-      .string()
-      .regex(/^\d+[YMDhms]$/, 'must be an age such as 7D, 12h or 30m')
-      .default('7D'),
-    RABBITMQ_STREAM_MAX_BYTES: integer(20_000_000_000, 1_000_000, 1e15),
-    S3_ENDPOINT: url('http', 'https'),
-    S3_ACCESS_KEY: z.string().optional(),
-    S3_SECRET_KEY: z.string().optional(),
-    S3_BUCKET: z.string().min(3).max(63).default('analytics-exports'),
-    S3_REGION: z.string().default('us-east-1'),
-    S3_SSE: z.enum(['AES256', 'aws:kms']).optional(),
-    K_SINK: url('http', 'https'),
-    OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https'),
-    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
-    INGESTION_BATCH_SIZE: integer(5_000, 1, 50_000),
-    INGESTION_BATCH_TIMEOUT: duration('250ms'),
-    EXPORT_WORKER_INTERVAL: duration('30s'),
-    EXPORT_WORKER_CONCURRENCY: integer(2, 1, 64),
-    EXPORT_SIGNED_URL_TTL: duration('24h'),
-    EXPORT_RETENTION_DAYS: integer(90, 1, 3_650),
-    BILLING_CURRENCY: z
-      .string()
-      .regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as USD')
-      .default('USD'),
-    FOCUS_PROVIDER_NAME: z.string().optional(),
-    FRESHNESS_CACHE_TTL: duration('60s'),
-    RAW_RETENTION_DAYS: integer(400, 1, 3_650),
-    ROLLUP_RETENTION_DAYS: integer(400, 1, 3_650),
-    RAW_COMPRESS_AFTER_DAYS: integer(7, 2, 3_650),
-    ENABLE_RBAC: flag(true),
-    AUTH_MODE: z.enum(['gateway', 'jwt']).default('gateway'),
-    GATEWAY_SHARED_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
-  })
-  .superRefine((settings, context) => {
-    const fault = (path: string, message: string) =>
-      context.addIssue({ code: 'custom', path: [path], message });
-    if (/^https?:/.test(settings.REDIS_URL ?? '') && settings.REDIS_TOKEN === undefined) {
-      fault('REDIS_TOKEN', 'is required beside an https:// REDIS_URL (Upstash REST)');
-    }
-    if (settings.S3_ENDPOINT !== undefined) {
-      if (settings.S3_ACCESS_KEY === undefined) {
-        fault('S3_ACCESS_KEY', 'is required with S3_ENDPOINT');
-      }
-      if (settings.S3_SECRET_KEY === undefined) {
-        fault('S3_SECRET_KEY', 'is required with S3_ENDPOINT');
-      }
-    }
-    if (settings.AUTH_MODE === 'jwt') {
-      fault('AUTH_MODE', 'jwt is not available in this version: use gateway');
-    }
-    if (settings.ENVIRONMENT === 'production') {
-      if (!settings.ENABLE_RBAC) {
-        fault('ENABLE_RBAC', 'false is refused with ENVIRONMENT=production');
-      }
-      if (settings.AUTH_MODE === 'gateway' && settings.GATEWAY_SHARED_SECRET === undefined) {
-        fault('GATEWAY_SHARED_SECRET', 'is required in gateway mode with ENVIRONMENT=production');
-      }
-    }
-  });
+const settingsSchema = z.object({
+  SERVICE_NAME: z.string().default('analytics-service'),
+  ENVIRONMENT: oneOf('development', 'test', 'staging', 'production').default('development'),
+  HTTP_PORT: integer(8084, 0, 65_535),
+  PORT: wholeNumber.transform(Number).pipe(between(0, 65_535)).optional(),
+  HTTP_HOST: z.string().optional(),
+  DATABASE_URL: url('postgres', 'postgresql'),
+  DATABASE_DRIVER: oneOf('auto', 'pg', 'neon').default('auto'),
+  REDIS_URL: url('redis', 'rediss', 'https', 'http'),
+  REDIS_TOKEN: z.string().optional(),
+  RABBITMQ_URL: url('amqp', 'amqps'),
+  RABBITMQ_STREAM: z.string().min(1).max(200).default('analytics.usage.v1'),
+  RABBITMQ_STREAM_PARTITIONS: integer(1, 1, 256),
+  RABBITMQ_STREAM_MAX_AGE: z
+    .string()
+    .regex(/^\d+[YMDhms]$/, 'must be an age such as 7D, 12h or 30m')
+    .default('7D'),
+  RABBITMQ_STREAM_MAX_BYTES: integer(20_000_000_000, 1_000_000, 1e15),
+  S3_ENDPOINT: url('http', 'https'),
+  S3_ACCESS_KEY: z.string().optional(),
+  S3_SECRET_KEY: z.string().optional(),
+  S3_BUCKET: z.string().min(3).max(63).default('analytics-exports'),
+  S3_REGION: z.string().default('us-east-1'),
+  S3_SSE: oneOf('AES256', 'aws:kms').optional(),
+  K_SINK: url('http', 'https'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https'),
+  LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'),
+  INGESTION_BATCH_SIZE: integer(5_000, 1, 50_000),
+  INGESTION_BATCH_TIMEOUT: duration('250ms'),
+  EXPORT_WORKER_INTERVAL: duration('30s'),
+  EXPORT_WORKER_CONCURRENCY: integer(2, 1, 64),
+  EXPORT_SIGNED_URL_TTL: duration('24h'),
+  EXPORT_RETENTION_DAYS: integer(90, 1, 3_650),
+  BILLING_CURRENCY: z
+    .string()
+    .regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as USD')
+    .default('USD'),
+  FOCUS_PROVIDER_NAME: z.string().optional(),
+  FRESHNESS_CACHE_TTL: duration('60s'),
+  RAW_RETENTION_DAYS: integer(400, 1, 3_650),
+  ROLLUP_RETENTION_DAYS: integer(400, 1, 3_650),
+  RAW_COMPRESS_AFTER_DAYS: integer(7, 2, 3_650),
+  ENABLE_RBAC: flag(true),
+  AUTH_MODE: oneOf('gateway', 'jwt').default('gateway'),
+  GATEWAY_SHARED_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
+});
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
@@ -134,9 +111,37 @@ export function readSettings(environment: Record<string, string | undefined>): S
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = settingsSchema.safeParse(present);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+  const faults = [
+    ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}`),
+    ...jointFaults(present),
+  ];
+  if (parsed.success && faults.length === 0) return parsed.data;
   throw new SettingsError(`wrong settings: ${faults.join('; ')}`);
+}
+
+/** Rules over several settings, on the text itself: they are named even where others do not parse. */
+function jointFaults(present: Readonly<Record<string, string | undefined>>): string[] {
+  const faults: string[] = [];
+  if (/^https?:/.test(present.REDIS_URL ?? '') && present.REDIS_TOKEN === undefined) {
+    faults.push('REDIS_TOKEN is required beside an https:// REDIS_URL (Upstash REST)');
+  }
+  if (present.S3_ENDPOINT !== undefined) {
+    for (const name of ['S3_ACCESS_KEY', 'S3_SECRET_KEY']) {
+      if (present[name] === undefined) faults.push(`${name} is required with S3_ENDPOINT`);
+    }
+  }
+  if (present.AUTH_MODE === 'jwt') {
+    faults.push('AUTH_MODE jwt is not available in this version: use gateway');
+  }
+  if (present.ENVIRONMENT === 'production') {
+    if (present.ENABLE_RBAC === 'false' || present.ENABLE_RBAC === '0') {
+      faults.push('ENABLE_RBAC false is refused with ENVIRONMENT=production');
+    }
+    if (present.AUTH_MODE !== 'jwt' && present.GATEWAY_SHARED_SECRET === undefined) {
+      faults.push('GATEWAY_SHARED_SECRET is required in gateway mode with ENVIRONMENT=production');
+    }
+  }
+  return faults;
 }
 
 /** The URL in a required setting, or a SettingsError that says which one is missing and its form. */

@@ -3,8 +3,8 @@ import { DeadlineError, within } from './deadline.ts';
 import { streamPartitions } from './env.ts';
 import { ServiceError } from './errors.ts';
 import type { EventStorage } from './event-storage.ts';
-import { ingest } from './ingest.ts';
 import { partitionOf } from './partition-routing.ts';
+import { storeBatch } from './store-batch.ts';
 import type { Broker, BrokerSource } from './stream.ts';
 import { directStream } from './stream-heads.ts';
 import { declareStreams, type StreamSettings } from './stream-topology.ts';
@@ -39,16 +39,11 @@ export function streamSink(brokers: BrokerSource, settings: StreamSettings): Eve
   }
   return {
     accept: async (events) => {
-      if (events.length === 0) return;
-      try {
-        await within(acceptMs, send(events), `RabbitMQ did not confirm within ${acceptMs} ms`);
-      } catch (error) {
-        if (!(error instanceof DeadlineError)) throw error;
-        throw new ServiceError('unavailable', error.message);
-      }
+      if (events.length > 0) await inTime(send(events), 'RabbitMQ did not confirm');
     },
     check: async () => {
-      await brokers.get();
+      const broker = await brokers.get();
+      await broker.ping();
     },
   };
 }
@@ -58,11 +53,20 @@ export function directSink(database: Database, storage: EventStorage): EventSink
   return {
     accept: async (events) => {
       if (events.length === 0) return;
-      await storage.ensureDays(events.map(({ occurredAtMs }) => occurredAtMs));
-      await ingest(database, { stream: directStream, events, rejected: 0, position: null });
+      const batch = { stream: directStream, events, rejected: 0, position: null };
+      await inTime(storeBatch(database, storage, batch), 'the database did not store it');
     },
     check: async () => {
       await database.query('select 1');
     },
   };
+}
+
+async function inTime<T>(work: Promise<T>, fault: string): Promise<T> {
+  try {
+    return await within(acceptMs, work, `${fault} within ${acceptMs} ms`);
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new ServiceError('unavailable', error.message);
+  }
 }

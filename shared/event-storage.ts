@@ -24,6 +24,8 @@ export interface EventStorage {
    * hold its lock until the batch commits.
    */
   ensureDays(occurredAtMs: Iterable<number>): Promise<string[]>;
+  /** Asks the database again which days there are. */
+  forgetDays(): void;
   /** Days ahead, compression of old days, removal of days past retention. Safe beside itself. */
   upkeep(retention: Retention, nowMs: number): Promise<StorageUpkeep>;
 }
@@ -62,6 +64,7 @@ export function eventStorage(database: Database): EventStorage {
       }
       return created;
     },
+    forgetDays: () => known.clear(),
     upkeep: async (retention, nowMs) => {
       const ahead = Array.from({ length: daysAhead + 1 }, (_, index) => nowMs + index * dayMs);
       const created = await storage.ensureDays(ahead);

@@ -30,12 +30,13 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     const streams = await snapshot.query<{
       stream: string;
       lag_messages: number;
-      lag_seconds: number | null;
+      lag_seconds: number;
       lost: number;
     }>(
       `select stream,
               greatest(coalesce(head_offset - coalesce(committed_offset, -1), 0), 0) as lag_messages,
-              greatest(extract(epoch from clock_timestamp() - complete_through), 0)::float8
+              greatest(extract(epoch from clock_timestamp() - coalesce(complete_through, created_at)),
+                       0)::float8
                 as lag_seconds,
               messages_lost as lost
        from analytics.stream_offsets
@@ -58,13 +59,13 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     );
     for (const row of streams) {
       lagMessages.set({ stream: row.stream }, row.lag_messages);
-      if (row.lag_seconds !== null) lagSeconds.set({ stream: row.stream }, row.lag_seconds);
+      lagSeconds.set({ stream: row.stream }, row.lag_seconds);
       lost.inc({ stream: row.stream }, row.lost);
     }
     gauge(
       'analytics_freshness_lag_seconds_max',
       'Seconds since the time up to which everything received is stored',
-    ).set(Math.max(0, ...streams.map((row) => row.lag_seconds ?? 0)));
+    ).set(Math.max(0, ...streams.map((row) => row.lag_seconds)));
 
     const [rollup] = await snapshot.query<{ at: number; seconds: number }>(
       `select extract(epoch from last_success_at)::float8 as at,

@@ -94,7 +94,8 @@ export async function foldAll(database: Database, roundsMax = 100): Promise<Fold
   const total: FoldReport = { batches: 0, hourlyRows: 0, models: [] };
   for (let round = 0; round < roundsMax; round += 1) {
     const report = await fold(database);
-    if (report === null) return null;
+    // What was folded before another took over is still news.
+    if (report === null) return round === 0 ? null : total;
     total.batches += report.batches;
     total.hourlyRows += report.hourlyRows;
     total.models.push(...report.models);
@@ -152,6 +153,7 @@ async function recomputeDay(database: Database, from: Date, to: Date): Promise<n
            where b.batch_id = e.batch_id and b.folded_at is null)`,
         [from, to],
       );
+      await refuseToForget(transaction, from, to);
       for (const table of ['usage_hourly', 'usage_daily', 'error_hourly', 'error_daily']) {
         await transaction.query(
           `delete from analytics.${table} where bucket_start >= $1 and bucket_start < $2`,
@@ -160,6 +162,26 @@ async function recomputeDay(database: Database, from: Date, to: Date): Promise<n
       }
       return addIncrements(transaction);
     },
+  );
+}
+
+/**
+ * Retention may have been shorter elsewhere than this process's setting says: a day with rollups
+ * and without a single raw row has lost those rows, and its rollups are all that is left.
+ */
+async function refuseToForget(transaction: Transaction, from: Date, to: Date): Promise<void> {
+  const [day] = await transaction.query<{ raw: boolean; rollups: boolean }>(
+    `select exists (select from analytics.usage_events
+                    where occurred_at >= $1 and occurred_at < $2) as raw,
+            exists (select from analytics.usage_daily
+                    where bucket_start >= $1 and bucket_start < $2) as rollups`,
+    [from, to],
+  );
+  if (day?.raw !== false || !day.rollups) return;
+  const date = from.toISOString().slice(0, 10);
+  throw new ServiceError(
+    'invalid_request',
+    `the raw events of ${date} are no longer kept: its rollups stay as they are`,
   );
 }
 

@@ -44,7 +44,8 @@ async function beforeProbe(
 }
 
 /**
- * A head below what was committed before the probe: the stream was deleted and made anew. Without
+ * A head below what was committed, twice in a row (a replica may lag behind for a moment after a
+ * failover, and head_offset is the last probe's): the stream was deleted and made anew. Without
  * a consumer the old offset would make its lag zero, and no scaler would ever start one. A
  * consumer that holds the lease finds out by itself.
  */
@@ -56,7 +57,7 @@ async function forgetShorterStream(
   await database.query(
     `update analytics.stream_offsets
      set committed_offset = null, target_offset = null
-     where stream = $1 and committed_offset = $2
+     where stream = $1 and committed_offset = $2 and head_offset < committed_offset
        and (owner is null or lease_expires_at < clock_timestamp())`,
     [stream, committedOffset],
   );

@@ -46,6 +46,8 @@ export interface Broker {
   readonly closed: Promise<void>;
   ensureStream(name: string, limits: StreamLimits): Promise<void>;
   ensureQueue(name: string): Promise<void>;
+  /** @throws when the broker does not answer. */
+  ping(): Promise<void>;
   exists(name: string): Promise<boolean>;
   messageCount(name: string): Promise<number>;
   /** Publishes and waits until the broker has confirmed every message, at most `timeoutMs`. */
@@ -69,6 +71,7 @@ export interface Broker {
 }
 
 const notFound = 404;
+const closeMaxMs = 2_000;
 /** Retention drops whole segments: small ones keep a small stream near its limits. */
 const segmentMaxBytes = 100_000_000;
 
@@ -268,6 +271,7 @@ export async function connectBroker(
 
   return {
     closed,
+    ping: () => withChannel(async () => {}),
     exists,
     messageCount,
     ensureStream: (stream, { maxAge, maxBytes }) =>
@@ -304,7 +308,7 @@ export async function connectBroker(
     tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
     close: async () => {
       if (!isOpen) return;
-      await Promise.race([connection.close().catch(() => {}), closed]);
+      await orTired(Promise.race([connection.close().catch(() => {}), closed]));
     },
   };
 }
@@ -315,7 +319,12 @@ export async function connectBroker(
  */
 async function closeChannel(opened: Channel): Promise<void> {
   const closed = new Promise<void>((resolve) => opened.once('close', resolve));
-  await Promise.race([opened.close().catch(() => {}), closed]);
+  await orTired(Promise.race([opened.close().catch(() => {}), closed]));
+}
+
+/** A broker that froze would keep us until its heartbeats are missed. */
+async function orTired(closing: Promise<void>): Promise<void> {
+  await within(closeMaxMs, closing, 'RabbitMQ does not answer the close').catch(() => {});
 }
 
 /** A broker that froze is noticed within two heartbeats; the URL may name its own interval. */

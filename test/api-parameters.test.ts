@@ -45,6 +45,29 @@ async function status(path: string): Promise<number> {
   return (await system.app.request(path, { headers: adminHeaders })).status;
 }
 
+test('windows that need events past raw retention are refused, for all orgs as for one', async () => {
+  const short = await startSystem({ stream: false, environment: { RAW_RETENTION_DAYS: '3' } });
+  try {
+    const from = `start=${midnight(5).replace('T00:00', 'T20:30')}&end=${midnight(1)}`;
+    const whole = `start=${midnight(5)}&end=${midnight(1)}`;
+    for (const path of [...windowed, orgs]) {
+      expect(await short.get(`${path}?${from}`)).toMatchObject({
+        status: 400,
+        body: { errors: [{ path: 'start', message: expect.stringContaining('no longer kept') }] },
+      });
+      expect(await short.get(`${path}?${whole}`)).toMatchObject({ status: 200 });
+    }
+  } finally {
+    await short.close();
+  }
+});
+
+test.each(windowed)('NUL in a client id is refused by %s', async (path) => {
+  expect((await refused(`${path}?${window}&clientId=a%00b`)).errors).toEqual([
+    { path: 'clientId[0]', message: 'must not contain NUL' },
+  ]);
+});
+
 const day = midnight(1);
 const instantFault = /^must be an RFC 3339 date-time with a zone/;
 

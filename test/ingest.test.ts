@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../shared/db.ts';
 import { type EventStorage, eventStorage } from '../shared/event-storage.ts';
 import { type IngestResult, ingest } from '../shared/ingest.ts';
+import { storeBatch } from '../shared/store-batch.ts';
 import type { UsageEvent } from '../shared/usage-event.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { offsetRow } from './support/offsets.ts';
@@ -43,6 +44,22 @@ function randomEvents(count: number): UsageEvent[] {
   const random = new Random(count);
   return Array.from({ length: count }, () => randomEvent(random, Date.now(), 2 * dayMs));
 }
+
+test('a known day that another process dropped is made anew', async () => {
+  const event = usageEvent({ occurredAtMs: Date.now() - 9 * dayMs });
+  await store([event]);
+  const elsewhere = eventStorage(database);
+  await database.query(
+    'update analytics.ingestion_batches set folded_at = clock_timestamp() where true',
+  );
+  const upkeep = { rawRetentionDays: 3, compressAfterDays: 7 };
+  expect((await elsewhere.upkeep(upkeep, Date.now())).dropped).toHaveLength(1);
+
+  const late = usageEvent({ occurredAtMs: Date.now() - 9 * dayMs });
+  const batch = { stream: 'test', events: [late], rejected: 0, position: null };
+  await expect(store([late])).rejects.toThrow('no partition of relation');
+  expect(await storeBatch(database, storage, batch)).toMatchObject({ stored: 1 });
+});
 
 describe('deduplication', () => {
   test('a redelivered batch changes nothing', async () => {

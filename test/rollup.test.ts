@@ -170,6 +170,17 @@ describe('recompute', () => {
     expect(await rollupDifferences(database)).toEqual([]);
   });
 
+  test('refuses a day whose raw rows went by a shorter retention elsewhere', async () => {
+    await store([usageEvent({ occurredAtMs: Date.now() - 20 * dayMs })]);
+    await foldAll(database);
+    const rollups = () => database.query('select * from analytics.usage_daily order by 1, 2');
+    const before = await rollups();
+    await database.query('truncate analytics.usage_events');
+    const from = new Date(Date.now() - 21 * dayMs);
+    await expect(recompute(database, from, new Date(), 400)).rejects.toThrow(/no longer kept/);
+    expect(await rollups()).toEqual(before);
+  });
+
   test('leaves batches not yet folded to their fold', async () => {
     await storeBatches(2);
     await fold(database);

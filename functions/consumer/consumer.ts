@@ -112,7 +112,7 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
   return {
     check: async () => {
       if (fault !== undefined) throw new Error(`the consumer ended: ${messageOf(fault)}`);
-      await Promise.all([database.query('select 1'), brokers.get()]);
+      await Promise.all([database.query('select 1'), (await brokers.get()).ping()]);
     },
     stop: async () => {
       stopping.abort();

@@ -4,7 +4,8 @@ import { deadLetterQueueOf, type RejectedMessage, sendRejects } from '../../shar
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage } from '../../shared/event-storage.ts';
-import { type IngestOptions, ingest, LeaseLostError } from '../../shared/ingest.ts';
+import { type IngestOptions, LeaseLostError } from '../../shared/ingest.ts';
+import { isMissingPartition, storeBatch } from '../../shared/store-batch.ts';
 import type { Broker, BrokerSource, StreamMessage, StreamReader } from '../../shared/stream.ts';
 import {
   claimLease,
@@ -41,6 +42,7 @@ interface Item {
 
 const backoffFirstMs = 250;
 const backoffMaxMs = 5_000;
+const secondLookMs = 3_000;
 
 /**
  * Drains one partition until `signal` aborts: waits for its lease, reads on from the committed
@@ -130,8 +132,10 @@ async function drainUnderLease(
         }
         continue;
       }
-      await inSpan('ingest batch', { 'messaging.batch.message_count': items.length }, () =>
-        store(broker, lease, items, deps),
+      await whileRenewing(lease, deps, () =>
+        inSpan('ingest batch', { 'messaging.batch.message_count': items.length }, () =>
+          store(broker, lease, items, deps),
+        ),
       );
       reader.acknowledge();
       onProgress();
@@ -139,6 +143,24 @@ async function drainUnderLease(
   } finally {
     signal.removeEventListener('abort', stop);
     await reader.close();
+  }
+}
+
+/** A batch that takes longer than the lease must not lose it to a replica that would be as slow. */
+async function whileRenewing(
+  lease: StreamLease,
+  { database, leaseMs, logger }: PartitionDeps,
+  work: () => Promise<void>,
+): Promise<void> {
+  const timer = setInterval(() => {
+    renewLease(database, lease, leaseMs).catch((error: unknown) => {
+      logger.warn({ stream: lease.stream, reason: messageOf(error) }, 'lease not renewed');
+    });
+  }, leaseMs / 3);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
   }
 }
 
@@ -153,7 +175,7 @@ async function startOffset(
 ): Promise<number | null> {
   const { stream, committedOffset } = lease;
   if (committedOffset === null) return null;
-  const head = await broker.head(stream);
+  const head = await certainHead(broker, stream, committedOffset);
   if (head === null || head < committedOffset) {
     deps.logger.error(
       { stream, committedOffset, head },
@@ -172,6 +194,18 @@ async function startOffset(
     await recordLoss(deps.database, lease, messages);
   }
   return committedOffset + 1;
+}
+
+/** Just after a failover a replica may lag behind for a moment: a short stream is looked at twice. */
+async function certainHead(
+  broker: Broker,
+  stream: string,
+  committedOffset: number,
+): Promise<number | null> {
+  const head = await broker.head(stream);
+  if (head !== null && head >= committedOffset) return head;
+  await sleep(secondLookMs);
+  return broker.head(stream);
 }
 
 /**
@@ -207,7 +241,7 @@ async function store(
 
 /** SQLSTATE classes 22 (data exception) and 23 (integrity constraint violation). */
 function isDataFault(error: unknown): boolean {
-  return /^2[23]/.test(sqlState(error) ?? '');
+  return /^2[23]/.test(sqlState(error) ?? '') && !isMissingPartition(error);
 }
 
 async function storeOnce(
@@ -225,11 +259,11 @@ async function storeOnce(
   }
   const [first, last] = [items[0], items.at(-1)];
   if (first === undefined || last === undefined) return;
-  await storage.ensureDays(events.map(({ occurredAtMs }) => occurredAtMs));
   // Confirmed before the offset moves past them: a crash in between repeats them, never loses them.
   await sendRejects(broker, deadLetterQueueOf(settings), rejects);
-  const { stored, duplicates } = await ingest(
+  const { stored, duplicates } = await storeBatch(
     database,
+    storage,
     {
       stream: lease.stream,
       events,

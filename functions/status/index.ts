@@ -26,7 +26,8 @@ runFunction('status', async (settings, logger) => {
       brokers === null
         ? null
         : async () => {
-            await brokers.get();
+            const broker = await brokers.get();
+            await broker.ping();
           },
     cache: settings.REDIS_URL === undefined ? null : () => cache.check(),
     objectStore: store === null ? null : () => store.check(),

@@ -10,6 +10,7 @@ import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import {
   checkRange,
+  checkRawRetention,
   givenRangeFaults,
   orgOf,
   parseQuery,
@@ -92,6 +93,7 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     } = parseQuery(context, pageParameters, givenRangeFaults(settings));
     checkRange({ startMs, endMs }, settings);
     const plan = planWindow({ startMs, endMs, granularity: 'month', timeZone: 'UTC' });
+    checkRawRetention(plan, settings);
     const after = cursor === undefined ? null : decodeCursor(cursor);
     const { items, next } = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
       orgsQuery(snapshot, plan, await pendingBatches(snapshot), limit, after),

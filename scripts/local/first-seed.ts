@@ -1,6 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { saveNames } from '../../shared/catalog.ts';
 import { openDatabase } from '../../shared/db.ts';
 import { requireSetting, type Settings } from '../../shared/env.ts';
+import { ServiceError } from '../../shared/errors.ts';
+import type { EventSink } from '../../shared/event-sink.ts';
+import type { UsageEvent } from '../../shared/usage-event.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../sample-events.ts';
 import type { LocalService } from './service.ts';
 
@@ -8,7 +12,8 @@ export { sampleOrgs };
 
 const days = 7;
 const eventsPerHour = 40;
-const batchSize = 1_000;
+const batchSize = 500;
+const tries = 10;
 
 /** Gives an empty database a week of synthetic events, so that the first question has an answer. */
 export async function seedIfEmpty(
@@ -31,8 +36,22 @@ export async function seedIfEmpty(
   }
   const events = sampleEvents({ untilMs: Date.now(), hours: days * 24, perHour: eventsPerHour });
   for (let start = 0; start < events.length; start += batchSize) {
-    await service.sink.accept(events.slice(start, start + batchSize));
+    await acceptPatiently(service.sink, events.slice(start, start + batchSize));
   }
   await service.refresh();
   return `seeded ${events.length} synthetic events of ${days} days, ${sampleOrgs.length} orgs, ${sampleModels.length} models`;
+}
+
+/** A request must be answered within a second; a seed may wait for a slow machine. */
+async function acceptPatiently(sink: EventSink, events: readonly UsageEvent[]): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await sink.accept(events);
+      return;
+    } catch (error) {
+      const isAway = error instanceof ServiceError && error.code === 'unavailable';
+      if (!isAway || attempt === tries) throw error;
+      await sleep(1_000);
+    }
+  }
 }

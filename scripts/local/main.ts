@@ -74,9 +74,11 @@ export async function runLocal(
     await checkDatabase(databaseUrl);
     const logger = createLogger(settings);
     const exportsFolder = join(options.dataFolder, 'exports');
-    const service = await openService(settings, logger, { exportsFolder });
+    const service = await openService(settings, logger, {
+      exportsFolder,
+      beforeStart: checkServers,
+    });
     closers.push(() => service.close());
-    await checkServers(service);
     const server = await serve(service.app, settings, settings.HTTP_HOST ?? '127.0.0.1');
     closers.push(() => server.close());
     const seeded = isEmbedded || options.seed ? await seedIfEmpty(settings, service) : null;

@@ -27,8 +27,6 @@ import { loopbackOnly } from './loopback-only.ts';
 export interface LocalService {
   app: Hono<AppEnv>;
   sink: EventSink;
-  /** How each server that a setting names is doing. */
-  components: Components;
   refresh(): Promise<RefreshReport>;
   close(): Promise<void>;
 }
@@ -40,6 +38,8 @@ export interface LocalServiceOptions {
   refreshEveryMs?: number;
   /** False leaves the stream to consumers in other processes. */
   consume?: boolean;
+  /** Asked before anything runs by itself; what it throws ends the start. */
+  beforeStart?: (components: Components) => Promise<void>;
   /** For fault tests. */
   consumer?: Pick<ConsumerDeps, 'failpoint' | 'leaseMs'>;
 }
@@ -103,6 +103,7 @@ export async function openService(
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
     ],
   });
+  await options.beforeStart?.(components);
   const consumer =
     brokers === null || options.consume === false
       ? null
@@ -131,7 +132,6 @@ export async function openService(
   return {
     app,
     sink,
-    components,
     refresh: () => refresh(refreshDeps),
     close: async () => {
       stopping.abort();

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ComponentName, componentNames } from '../../functions/status/readiness.ts';
+import {
+  type ComponentName,
+  type Components,
+  componentNames,
+} from '../../functions/status/readiness.ts';
 import { openDatabase } from '../../shared/db.ts';
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
-import type { LocalService } from './service.ts';
 
 const settingOf: Record<ComponentName, keyof Settings> = {
   database: 'DATABASE_URL',
@@ -20,10 +23,10 @@ const waitMs = 500;
  *
  * @throws Error with one line that names every setting whose server does not answer.
  */
-export async function checkServers(service: LocalService): Promise<void> {
+export async function checkServers(components: Components): Promise<void> {
   const faults = await Promise.all(
     componentNames.map(async (name) => {
-      const check = service.components[name];
+      const check = components[name];
       const fault = check === null ? null : await firstFault(check);
       return fault === null ? [] : [`${settingOf[name]}: ${fault}`];
     }),

@@ -57,7 +57,13 @@ export const windowParameters = rangeParameters.extend({
     .default('UTC'),
   modelId: z.array(uuidParameter).max(100, 'can be given at most 100 times').default([]),
   clientId: z
-    .array(z.string().max(128, 'must have at most 128 characters'))
+    .array(
+      z
+        .string()
+        .max(128, 'must have at most 128 characters')
+        // PostgreSQL's text cannot hold it.
+        .refine((text) => !text.includes('\u0000'), 'must not contain NUL'),
+    )
     .max(100, 'can be given at most 100 times')
     .default([]),
   groupBy: z.enum(groupings, { error: `must be one of ${groupings.join(', ')}` }).default('model'),
@@ -157,6 +163,16 @@ function time(ms: number): string {
   return new Date(ms).toISOString().replace('.000Z', 'Z');
 }
 
+/** @throws ServiceError `invalid_request` when single events are needed that may be gone. */
+export function checkRawRetention(plan: WindowPlan, settings: RetentionSettings): void {
+  const oldestRawMs = oldestDay(Date.now(), settings.RAW_RETENTION_DAYS);
+  if (plan.raw.every((range) => range.startMs >= oldestRawMs)) return;
+  const message =
+    `before ${time(oldestRawMs)} single events are no longer kept: ` +
+    'start and end on whole UTC hours, in a zone whose days do';
+  throw invalid([{ path: 'start', message }]);
+}
+
 export interface WindowRequest {
   plan: WindowPlan;
   filter: UsageFilter;
@@ -172,13 +188,7 @@ export function windowRequest(
   const { start: startMs, end: endMs, granularity, timezone: timeZone, groupBy } = parameters;
   checkRange({ startMs, endMs }, settings);
   const plan = planWindow({ startMs, endMs, granularity, timeZone });
-  const oldestRawMs = oldestDay(Date.now(), settings.RAW_RETENTION_DAYS);
-  if (plan.raw.some((range) => range.startMs < oldestRawMs)) {
-    const message =
-      `before ${time(oldestRawMs)} single events are no longer kept: ` +
-      'start and end on whole UTC hours, in a zone whose days do';
-    throw invalid([{ path: 'start', message }]);
-  }
+  checkRawRetention(plan, settings);
   return {
     plan,
     filter: { orgId, modelIds: parameters.modelId, clientIds: parameters.clientId },
