@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chown, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import pg from 'pg';
 import { runCommand } from './run-command.ts';
@@ -56,6 +56,7 @@ export async function runPostgres(options: PostgresOptions): Promise<RunningPost
     );
     const parent = await reachableFolder(dirname(options.dataDir), user);
     const dataDir = join(parent, basename(options.dataDir));
+    await refuseWhileRunning(dataDir);
     const password = await ensureSecret(`${dataDir}.password`, user);
     await ensureCluster({ binDir, dataDir, superuser, user, sync: settings.fsync !== 'off' });
     const server = supervisor.start({
@@ -143,4 +144,26 @@ async function answers(connectionString: string): Promise<void> {
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+/** @throws Error when a server runs on this data already: its log must not be touched either. */
+async function refuseWhileRunning(dataDir: string): Promise<void> {
+  const file = await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '');
+  const pid = Number(file.split('\n')[0]);
+  if (!(pid > 0) || !(await isPostgres(pid))) return;
+  throw new Error(
+    `PostgreSQL runs on ${dataDir} already (process ${pid}): stop what started it, or use a ` +
+      'folder of its own (npm start -- --data FOLDER)',
+  );
+}
+
+/** A process id that was left behind by a crash may be anyone's by now. */
+async function isPostgres(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'postgres');
+  return command.includes('postgres');
 }

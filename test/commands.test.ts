@@ -1,0 +1,132 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Database, openDatabase } from '../shared/db.ts';
+import { eventStorage } from '../shared/event-storage.ts';
+import { storeBatch } from '../shared/store-batch.ts';
+import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
+import { usageEvent } from './support/usage-events.ts';
+
+let server: TestDatabase;
+let database: Database;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'analytics-commands-'));
+  server = await createDatabase();
+  database = openDatabase({ url: server.url });
+  const events = Array.from({ length: 50 }, () => usageEvent());
+  const batch = { stream: 'http', events, rejected: 0, position: null };
+  await storeBatch(database, eventStorage(database), batch);
+});
+afterAll(async () => {
+  await database.close();
+  await server.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Outcome {
+  code: number;
+  output: string;
+}
+
+/** A script as `npm run` would start it, with the database and no other server. */
+function command(name: string, args: string[] = [], url = server.url): Promise<Outcome> {
+  const environment = {
+    PATH: process.env.PATH ?? '',
+    HOME: process.env.HOME ?? '',
+    DATABASE_URL: url,
+  };
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ['--import', 'tsx', `scripts/${name}.ts`, ...args],
+      { env: environment },
+      (error, stdout, stderr) => {
+        const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1;
+        resolve({ code, output: stdout + stderr });
+      },
+    );
+  });
+}
+
+test('refresh folds what waits, verify finds it right, a corrupted rollup is found and rebuilt', async () => {
+  expect(await command('refresh')).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('folded 1 batches'),
+  });
+  expect(await command('verify')).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/OK\n$/),
+  });
+
+  await database.query('update analytics.usage_hourly set input_tokens = input_tokens * 2');
+  const drifted = await command('verify');
+  expect(drifted.code).toBe(1);
+  expect(drifted.output).toContain('input_tokens');
+  expect(drifted.output).toMatch(/FAILED: \d buckets drift more than 0.5%\n$/);
+
+  const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+  const args = ['--from', day(Date.now() - 86_400_000), '--to', day(Date.now() + 86_400_000)];
+  expect(await command('refresh', args)).toMatchObject({
+    code: 0,
+    output: expect.stringContaining('rebuilt 2 days'),
+  });
+  expect(await command('verify')).toMatchObject({ code: 0 });
+});
+
+test('a staleness of more than five minutes fails verify', async () => {
+  await database.query(
+    `update analytics.stream_offsets set complete_through = clock_timestamp() - interval '6 minutes'`,
+  );
+  const stale = await command('verify');
+  expect(stale).toMatchObject({
+    code: 1,
+    output: expect.stringMatching(/freshness lag is 36\d s/),
+  });
+  await command('refresh');
+  expect(await command('verify')).toMatchObject({ code: 0 });
+});
+
+test('catalog takes all of a file or, naming every wrong row, nothing of it', async () => {
+  const names = () =>
+    database.query(
+      'select name from analytics.orgs union select name from analytics.models order by 1',
+    );
+  const good = join(folder, 'good.csv');
+  await writeFile(
+    good,
+    `kind,id,name\norg,00000000-0000-4000-8000-00000000000a,"Acme, Inc"\nmodel,00000000-0000-4000-8000-0000000000a1,chat\n`,
+  );
+  const bad = join(folder, 'bad.json');
+  await writeFile(
+    bad,
+    JSON.stringify([
+      { kind: 'org', id: '00000000-0000-4000-8000-00000000000b', name: 'Other' },
+      { kind: 'team', id: 'x', name: '' },
+    ]),
+  );
+  expect(await command('catalog', ['import', good])).toMatchObject({ code: 0 });
+  const refused = await command('catalog', ['import', bad]);
+  expect(refused.code).toBe(1);
+  expect(refused.output).toMatch(/row 2: kind must be org or model, id must be a uuid, name must/);
+  expect(await names()).toEqual([{ name: 'Acme, Inc' }, { name: 'chat' }]);
+});
+
+test('migrate brings an empty database up to date, and says so the second time', async () => {
+  const empty = await emptyDatabase();
+  try {
+    expect(await command('migrate', [], empty.url)).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('applied 0001_usage.sql'),
+    });
+    expect(await command('migrate', [], empty.url)).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('already up to date'),
+    });
+  } finally {
+    await empty.drop();
+  }
+});

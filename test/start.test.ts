@@ -1,0 +1,145 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { freePort } from '../scripts/services/free-port.ts';
+import { until } from './support/until.ts';
+
+const run = promisify(execFile);
+const answerForm = z.object({ totals: z.object({ invocations: z.number() }) });
+
+let folder: string;
+let port: number;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'analytics start-'));
+  // As root, PostgreSQL runs as another user, who must get there.
+  await chmod(folder, 0o755);
+  port = await freePort();
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) await stop(child);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Run {
+  child: ChildProcess;
+  output(): string;
+}
+
+/** `npm start` without any setting of the shell that runs the tests. */
+function start(environment: Record<string, string> = {}, args: string[] = []): Run {
+  const child = spawn(process.execPath, ['scripts/start.mjs', '--data', folder, ...args], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: process.env.HOME ?? '',
+      HTTP_PORT: String(port),
+      ...environment,
+    },
+  });
+  children.push(child);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+  }
+  return { child, output: () => text };
+}
+
+async function running(started: Run): Promise<void> {
+  await until(
+    'it is running',
+    async () => {
+      if (started.child.exitCode !== null) throw new Error(`it ended: ${started.output()}`);
+      return started.output().includes('Ctrl-C stops it.');
+    },
+    { timeoutMs: 60_000 },
+  );
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill('SIGINT');
+  return ended;
+}
+
+/** The commands it printed, run as a person would paste them. */
+async function pasted(output: string): Promise<unknown[]> {
+  const commands = output.split('\n').filter((line) => line.trim().startsWith('curl '));
+  expect(commands).toHaveLength(3);
+  return Promise.all(
+    commands.map(async (command) => {
+      const { stdout } = await run('/bin/sh', ['-c', command]);
+      const answer: unknown = JSON.parse(stdout);
+      return answer;
+    }),
+  );
+}
+
+test('on nothing but Node it starts, seeds, answers what it suggests, and finds its data again', async () => {
+  const first = start();
+  await running(first);
+  expect(first.output()).toContain('seeded');
+  const [usage, reliability, freshness] = await pasted(first.output());
+  const { invocations } = answerForm.parse(usage).totals;
+  expect(invocations).toBeGreaterThan(1_000);
+  expect(answerForm.parse(reliability).totals.invocations).toBe(invocations);
+  expect(freshness).toMatchObject({ status: 'fresh' });
+
+  // Beside it, neither the same port nor the same data can be had: one line says which.
+  const samePort = start();
+  await until('it gives up', async () => samePort.child.exitCode !== null);
+  expect(samePort.output().trim()).toMatch(/^cannot start: port \d+ is taken .*HTTP_PORT.*$/);
+  const sameData = start({ HTTP_PORT: String(await freePort()) });
+  await until('it gives up', async () => sameData.child.exitCode !== null);
+  expect(sameData.output()).toMatch(
+    /cannot start: PostgreSQL runs on .* already .*--data FOLDER\)\n$/,
+  );
+
+  expect(await stop(first.child)).toBe(0);
+  const second = start();
+  await running(second);
+  expect(second.output()).not.toContain('seeded');
+  const [again] = await pasted(second.output());
+  expect(answerForm.parse(again).totals.invocations).toBe(invocations);
+});
+
+test.each([
+  ['DATABASE_URL', (closed: number) => `postgres://a:b@127.0.0.1:${closed}/x`],
+  ['RABBITMQ_URL', (closed: number) => `amqp://127.0.0.1:${closed}`],
+  ['REDIS_URL', (closed: number) => `redis://127.0.0.1:${closed}`],
+])('a dead server behind %s is one clear line', async (name, url) => {
+  const started = start({ [name]: url(await closedPort()) });
+  await until('it gives up', async () => started.child.exitCode !== null, { timeoutMs: 30_000 });
+  const lines = started.output().trim().split('\n');
+  expect(lines.at(-1)).toMatch(new RegExp(`^cannot start: ${name}: `));
+  expect(lines.filter((line) => line.startsWith('{"level":"error"'))).toEqual([]);
+  expect(started.child.exitCode).toBe(1);
+});
+
+test('wrong settings and options are named', async () => {
+  const settings = start({ HTTP_PORT: 'x', LOG_LEVEL: 'loud' });
+  await until('it gives up', async () => settings.child.exitCode !== null);
+  expect(settings.output()).toMatch(/cannot start: wrong settings: HTTP_PORT .*; LOG_LEVEL /);
+  const option = start({}, ['--sed']);
+  await until('it gives up', async () => option.child.exitCode !== null);
+  expect(option.output()).toContain("Unknown option '--sed'");
+  expect(option.child.exitCode).toBe(2);
+});
+
+/** A port that was free a moment ago. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
