@@ -3,10 +3,9 @@ import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { Database } from '../../shared/db.ts';
 import type { Settings } from '../../shared/env.ts';
-import { overallFreshness, readOrgTimes } from '../../shared/freshness.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
-import { json } from '../../shared/http/json.ts';
+import { answerWindow } from '../../shared/http/window-answer.ts';
 import {
   givenRangeFaults,
   orgOf,
@@ -15,9 +14,7 @@ import {
   windowParameters,
   windowRequest,
 } from '../../shared/http/window-request.ts';
-import { pendingBatches } from '../../shared/pending-batches.ts';
 import { reliabilityQuery } from '../../shared/reliability-query.ts';
-import { localTime } from '../../shared/time-window.ts';
 
 export interface ReliabilityDeps {
   database: Database;
@@ -40,24 +37,9 @@ export function reliabilityApp({ database, access, settings }: ReliabilityDeps):
     requireOrgId(orgId);
     const { percentile, ...window } = parseQuery(context, parameters, givenRangeFaults(settings));
     const { plan, filter, groupBy } = windowRequest(orgId, window, settings);
-    const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
-      const pending = await pendingBatches(snapshot);
-      return {
-        answer: await reliabilityQuery(snapshot, plan, pending, filter, groupBy),
-        times: await readOrgTimes(snapshot, orgId, pending),
-      };
-    });
-    const { granularity, timeZone, startMs, endMs } = plan.window;
-    return json(context, {
-      orgId,
-      granularity,
-      timezone: timeZone,
-      start: localTime(startMs, timeZone),
-      end: localTime(endMs, timeZone),
-      percentile,
-      ...answer,
-      freshness: overallFreshness(times, Date.now()),
-    });
+    return answerWindow(context, database, orgId, plan, { percentile }, (snapshot, pending) =>
+      reliabilityQuery(snapshot, plan, pending, filter, groupBy),
+    );
   });
 
   return app;

@@ -4,10 +4,10 @@ import { roles } from '../../shared/access.ts';
 import type { Database } from '../../shared/db.ts';
 import type { Settings } from '../../shared/env.ts';
 import { ServiceError } from '../../shared/errors.ts';
-import { overallFreshness, readOrgTimes } from '../../shared/freshness.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
+import { answerWindow } from '../../shared/http/window-answer.ts';
 import {
   checkRange,
   checkRawRetention,
@@ -23,7 +23,7 @@ import {
 import { modelsQuery } from '../../shared/models-query.ts';
 import { type OrgCursor, orgsQuery } from '../../shared/orgs-query.ts';
 import { pendingBatches } from '../../shared/pending-batches.ts';
-import { localTime, planWindow } from '../../shared/time-window.ts';
+import { planWindow } from '../../shared/time-window.ts';
 import { usageQuery } from '../../shared/usage-query.ts';
 
 export interface UsageDeps {
@@ -52,23 +52,9 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     requireOrgId(orgId);
     const parameters = parseQuery(context, windowParameters, givenRangeFaults(settings));
     const { plan, filter, groupBy } = windowRequest(orgId, parameters, settings);
-    const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
-      const pending = await pendingBatches(snapshot);
-      return {
-        answer: await usageQuery(snapshot, plan, pending, filter, groupBy),
-        times: await readOrgTimes(snapshot, orgId, pending),
-      };
-    });
-    const { granularity, timeZone, startMs, endMs } = plan.window;
-    return json(context, {
-      orgId,
-      granularity,
-      timezone: timeZone,
-      start: localTime(startMs, timeZone),
-      end: localTime(endMs, timeZone),
-      ...answer,
-      freshness: overallFreshness(times, Date.now()),
-    });
+    return answerWindow(context, database, orgId, plan, {}, (snapshot, pending) =>
+      usageQuery(snapshot, plan, pending, filter, groupBy),
+    );
   });
 
   app.get('/orgs/:orgId/models', async (context) => {

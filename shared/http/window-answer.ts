@@ -1,0 +1,41 @@
+import type { Context } from 'hono';
+import type { Database, Queryable } from '../db.ts';
+import { overallFreshness, readOrgTimes } from '../freshness.ts';
+import { type PendingBatches, pendingBatches } from '../pending-batches.ts';
+import { localTime, type WindowPlan } from '../time-window.ts';
+import type { AppEnv } from './context.ts';
+import { json } from './json.ts';
+
+/**
+ * Answers a window of an org: what was asked, what `query` found, and how complete it is, all of
+ * it read in one snapshot.
+ *
+ * @param echo parameters to repeat beside the window's own
+ */
+export async function answerWindow(
+  context: Context<AppEnv>,
+  database: Database,
+  orgId: string,
+  plan: WindowPlan,
+  echo: Record<string, string>,
+  query: (snapshot: Queryable, pending: PendingBatches) => Promise<object>,
+): Promise<Response> {
+  const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+    const pending = await pendingBatches(snapshot);
+    return {
+      answer: await query(snapshot, pending),
+      times: await readOrgTimes(snapshot, orgId, pending),
+    };
+  });
+  const { granularity, timeZone, startMs, endMs } = plan.window;
+  return json(context, {
+    orgId,
+    granularity,
+    timezone: timeZone,
+    start: localTime(startMs, timeZone),
+    end: localTime(endMs, timeZone),
+    ...echo,
+    ...answer,
+    freshness: overallFreshness(times, Date.now()),
+  });
+}
