@@ -25,6 +25,8 @@ export interface AccessRequest {
   /** Roles that grant it; empty when any actor may. `admin` always may. */
   anyOf: readonly Role[];
   orgId: string | null;
+  /** Reads all orgs, whatever the actor's list. */
+  everyOrg?: true;
 }
 
 export interface Decision {
@@ -47,8 +49,8 @@ export interface AuditLine {
 }
 
 /** A role grants the action, the org list says where; `admin` may do everything everywhere. */
-export function decide(actor: Actor, { anyOf, orgId }: AccessRequest): Decision {
-  const isOwn = orgId === null || actor.orgs.includes(orgId);
+export function decide(actor: Actor, { anyOf, orgId, everyOrg }: AccessRequest): Decision {
+  const isOwn = !everyOrg && (orgId === null || actor.orgs.includes(orgId));
   if (actor.roles.includes(roles.admin)) {
     return { allowed: true, reason: 'role admin', crossOrg: !isOwn };
   }

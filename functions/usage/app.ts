@@ -70,7 +70,12 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
   });
 
   app.get('/orgs', async (context) => {
-    access.authorize(context, { action: 'orgs:list', anyOf: [roles.admin], orgId: null });
+    access.authorize(context, {
+      action: 'orgs:list',
+      anyOf: [roles.admin],
+      orgId: null,
+      everyOrg: true,
+    });
     const {
       start: startMs,
       end: endMs,
