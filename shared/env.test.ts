@@ -132,7 +132,7 @@ test('S3_ENDPOINT needs both of its keys', () => {
 test('rules over several settings are named beside values that do not parse', () => {
   const wrong = () =>
     readSettings({ LOG_LEVEL: 'loud', AUTH_MODE: 'jwt', REDIS_URL: 'https://cache.example' });
-  expect(wrong).toThrow(/LOG_LEVEL must be one of .*AUTH_MODE jwt .*|.*REDIS_TOKEN is required/);
+  expect(wrong).toThrow(/LOG_LEVEL must be one of trace, debug/);
   expect(wrong).toThrow(/REDIS_TOKEN is required/);
   expect(wrong).toThrow(/AUTH_MODE jwt/);
 });

@@ -237,3 +237,39 @@ test('a valid event that the database refuses goes to the dead-letter queue, alo
     })),
   );
 });
+
+test('a stream no longer configured holds completeness back until it is drained', async () => {
+  const old = `test.${randomUUID()}`;
+  const settings = { ...system.settings, RABBITMQ_STREAM: old };
+  await declare(url, settings);
+  try {
+    const event = usageEvent();
+    await publishTraffic(url, old, [{ content: encodeEvent(event), event }]);
+    await database.query(
+      `insert into analytics.stream_offsets (stream, complete_through)
+       select unnest($1::text[]), clock_timestamp() - interval '1 hour'`,
+      [[old, 'http']],
+    );
+    const counting = () =>
+      database.query<{ stream: string }>(
+        'select stream from analytics.stream_offsets where not retired order by 1',
+      );
+    await system.refresh();
+    expect(await counting()).toEqual([{ stream: old }, { stream }].sort(byStream));
+
+    await database.query(
+      'update analytics.stream_offsets set committed_offset = 0 where stream = $1',
+      [old],
+    );
+    await system.refresh();
+    expect(await counting()).toEqual([{ stream }]);
+  } finally {
+    await withChannel(url, async (channel) => {
+      for (const queue of [old, deadLetterQueueOf(settings)]) await channel.deleteQueue(queue);
+    });
+  }
+});
+
+function byStream(a: { stream: string }, b: { stream: string }): number {
+  return a.stream < b.stream ? -1 : 1;
+}

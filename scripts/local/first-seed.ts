@@ -8,8 +8,6 @@ import type { UsageEvent } from '../../shared/usage-event.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../sample-events.ts';
 import type { LocalService } from './service.ts';
 
-export { sampleOrgs };
-
 const days = 7;
 const eventsPerHour = 40;
 const batchSize = 500;

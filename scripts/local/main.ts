@@ -7,9 +7,10 @@ import type { AppEnv } from '../../shared/http/context.ts';
 import { type Server, serve } from '../../shared/http/serve.ts';
 import { migrate } from '../../shared/migrate.ts';
 import { createLogger } from '../../shared/telemetry.ts';
+import { sampleOrgs } from '../sample-events.ts';
 import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
-import { sampleOrgs, seedIfEmpty } from './first-seed.ts';
+import { seedIfEmpty } from './first-seed.ts';
 import { openService } from './service.ts';
 import { checkDatabase, checkServers } from './start-check.ts';
 
