@@ -10,15 +10,27 @@ export interface Queryable {
 }
 
 export interface Transaction extends Queryable {
+  /**
+   * The rows of a select, read through a cursor so that a result of any size takes little memory:
+   * arrays of at most `rowsPerFetch` rows, every column in PostgreSQL's text form. The next rows
+   * are under way while these are worked on. One cursor at a time.
+   */
+  cursor(text: string, values: readonly unknown[], rowsPerFetch: number): AsyncIterable<TextRow[]>;
   /** Feeds text-format COPY data to a `copy … from stdin` statement. */
   copyFrom(text: string, data: Buffer): Promise<void>;
 }
+
+export type TextRow = (string | null)[];
 
 export interface TransactionOptions {
   /** `snapshot` is repeatable read, read only: every statement sees the same moment. */
   mode?: 'write' | 'snapshot';
   statementTimeoutMs?: number;
   lockTimeoutMs?: number;
+  /** How long a snapshot may rest between statements before the server ends it; default 30 s. */
+  idleTimeoutMs?: number;
+  /** Ends the transaction at once, also in the middle of a statement, by closing its connection. */
+  signal?: AbortSignal;
   /** More statements to run with BEGIN in the same round trip; SQL of ours, no values. */
   prelude?: string;
 }
@@ -47,6 +59,7 @@ export interface DatabaseOptions {
 /** What the two drivers have in common, as far as it is used here. */
 interface Client {
   query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>;
+  queryText(text: string): Promise<{ rows: TextRow[] }>;
   copyFrom(text: string, data: Buffer): Promise<void>;
   release(destroy: boolean): void;
 }
@@ -64,6 +77,8 @@ const requestPatienceMs = 800;
  * consumer that takes its lease over would wait for them. Between two statements we need no time.
  */
 const idleInWriteMaxMs = 5_000;
+/** A snapshot locks nobody out, but while it is open nothing can be cleaned up behind it. */
+const idleInSnapshotMaxMs = 30_000;
 
 /**
  * Opens a pool; connects on first use. Drivers load when needed: a function that answers its probe
@@ -80,19 +95,38 @@ export function openDatabase(options: DatabaseOptions): Database {
     return opening;
   };
 
-  async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    let client: Client | undefined;
-    let broken = false;
+  async function withClient<T>(
+    work: (client: Client) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const client = await connect();
+    let isReleased = false;
+    const release = (destroy: boolean) => {
+      if (!isReleased) client.release(destroy);
+      isReleased = true;
+    };
+    const destroy = () => release(true);
+    signal?.addEventListener('abort', destroy, { once: true });
     try {
-      client = await (await pool()).connect();
-      return await work(client);
+      signal?.throwIfAborted();
+      const result = await work(client);
+      release(false);
+      return result;
     } catch (error) {
       const cause = asUnavailable(error);
       // What a server no longer answers for must not go back to the pool.
-      broken = cause instanceof ServiceError && cause.code === 'unavailable';
-      throw cause;
+      release(cause instanceof ServiceError && cause.code === 'unavailable');
+      throw signal?.aborted ? signal.reason : cause;
     } finally {
-      client?.release(broken);
+      signal?.removeEventListener('abort', destroy);
+    }
+  }
+
+  async function connect(): Promise<Client> {
+    try {
+      return await (await pool()).connect();
+    } catch (error) {
+      throw asUnavailable(error);
     }
   }
 
@@ -101,6 +135,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     query: (text, values) => withClient((client) => run(client, text, values)),
     transaction: ({ mode = 'write', prelude = '', ...limits }, work) =>
       withClient(async (client) => {
+        const idleMs =
+          mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
         const begin = [
           mode === 'snapshot'
             ? 'begin isolation level repeatable read read only'
@@ -109,15 +145,14 @@ export function openDatabase(options: DatabaseOptions): Database {
           'set local jit = off',
           `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
           `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
-          ...(mode === 'write'
-            ? [`set local idle_in_transaction_session_timeout = ${idleInWriteMaxMs}`]
-            : []),
+          `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
           prelude,
         ].join('; ');
         await within(patienceMs, client.query(begin, []), 'it does not answer');
         try {
           const result = await work({
             query: (text, values) => run(client, text, values),
+            cursor: (text, values, rowsPerFetch) => readCursor(client, text, values, rowsPerFetch),
             copyFrom: client.copyFrom,
           });
           await client.query('commit', []);
@@ -131,11 +166,36 @@ export function openDatabase(options: DatabaseOptions): Database {
           }
           throw error;
         }
-      }),
+      }, limits.signal),
     close: async () => {
       if (opening !== undefined) await (await opening).end();
     },
   };
+}
+
+async function* readCursor(
+  client: Client,
+  text: string,
+  values: readonly unknown[],
+  rowsPerFetch: number,
+): AsyncGenerator<TextRow[], void, void> {
+  // All rows will be read: plan for the whole, not for the first tenth of it.
+  await client.query('set local cursor_tuple_fraction = 1', []);
+  await client.query(`declare result no scroll cursor for ${text}`, [...values]);
+  const fetch = () => {
+    const rows = client.queryText(`fetch forward ${Math.trunc(rowsPerFetch)} from result`);
+    // Awaited below, unless the reader leaves first; then its end is nobody's concern.
+    rows.catch(() => {});
+    return rows;
+  };
+  let next = fetch();
+  for (;;) {
+    const { rows } = await next;
+    if (rows.length === 0) break;
+    next = fetch();
+    yield rows;
+  }
+  await client.query('close result', []);
 }
 
 function driverOf({ url, driver = 'auto' }: DatabaseOptions): 'pg' | 'neon' {
@@ -176,6 +236,7 @@ async function createPool(
         const client = await pool.connect();
         return {
           query: (text, values) => client.query(text, values),
+          queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
           copyFrom: () => Promise.reject(new Error("Neon's driver carries no COPY")),
           release: (destroy) => client.release(destroy),
         };
@@ -190,6 +251,7 @@ async function createPool(
       const client = await pool.connect();
       return {
         query: (text, values) => client.query(text, values),
+        queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
         copyFrom: async (text, data) => {
           const { from } = await import('pg-copy-streams');
           const stream = client.query(from(text));
@@ -203,6 +265,8 @@ async function createPool(
     end: () => pool.end(),
   };
 }
+
+const asText = { getTypeParser: () => (value: string) => value };
 
 /** bigint as number: ids, offsets and counts here stay far below 2^53. NUMERIC stays text. */
 async function typeParser(): Promise<(typeId: number, format?: 'text' | 'binary') => unknown> {
