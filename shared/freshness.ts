@@ -65,7 +65,7 @@ export async function readOrgTimes(
 }
 
 /** The least over the stream's partitions; null while one of them was never probed. */
-async function readCompleteThrough(snapshot: Queryable): Promise<string | null> {
+export async function readCompleteThrough(snapshot: Queryable): Promise<string | null> {
   const [row] = await snapshot.query<{ through: Date | null }>(
     `select case when bool_and(complete_through is not null) then min(complete_through) end
               as through

@@ -27,3 +27,50 @@ export function binValueMs(bin: number): number {
 export function binOf(latencyMs: number): number {
   return latencyMs < 1 ? -1 : Math.ceil(25 * Math.log(latencyMs));
 }
+
+const shares = [0.5, 0.95, 0.99];
+const comma = 44;
+const zero = 48;
+/** Room for every bin, cleared after use: one histogram is read at a time. */
+const eventsByBin = new Float64Array(512);
+
+/**
+ * p50, p95 and p99 in whole milliseconds of packed histograms, which may hold a bin several times:
+ * the smallest bin that reaches its share of the events, as percentile_disc has it.
+ *
+ * Read by character and summed in an array: with split and a Map this took 4 s of 16 in an export
+ * of 1.9 million rows, so 1.6.
+ *
+ * @param packed bins in PostgreSQL's text form, separated by commas; at least one
+ */
+export function packedPercentiles(packed: string): [p50: number, p95: number, p99: number] {
+  let number = 0;
+  let low = eventsByBin.length;
+  let high = 0;
+  let total = 0;
+  for (let index = 0; index <= packed.length; index += 1) {
+    const code = index === packed.length ? comma : packed.charCodeAt(index);
+    if (code !== comma) {
+      number = number * 10 + code - zero;
+      continue;
+    }
+    const slot = number % 512;
+    const events = (number - slot) / 512;
+    eventsByBin[slot] = (eventsByBin[slot] ?? 0) + events;
+    total += events;
+    low = Math.min(low, slot);
+    high = Math.max(high, slot);
+    number = 0;
+  }
+  const found: number[] = [];
+  let upto = 0;
+  for (let slot = low; slot <= high; slot += 1) {
+    upto += eventsByBin[slot] ?? 0;
+    eventsByBin[slot] = 0;
+    while (found.length < shares.length && upto >= (shares[found.length] ?? 1) * total) {
+      found.push(Math.round(binValueMs(slot - 1)));
+    }
+  }
+  const [p50 = 0, p95 = 0, p99 = 0] = found;
+  return [p50, p95, p99];
+}

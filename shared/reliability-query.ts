@@ -1,8 +1,8 @@
 import type { Queryable } from './db.ts';
-import { binSql, binValueMs, packSql } from './histogram.ts';
+import { binValueMs } from './histogram.ts';
 import type { PendingBatches } from './pending-batches.ts';
 import { pointsMax, tooManyPoints, type WindowPlan } from './time-window.ts';
-import { type Grouping, groupColumns, rawCounts, toGroup } from './usage-query.ts';
+import { type Grouping, groupColumns, rawCounts, rawHistogram, toGroup } from './usage-query.ts';
 import { type UsageFilter, Values, windowRows } from './window-sql.ts';
 
 export interface ReliabilitySums {
@@ -40,7 +40,7 @@ const reliabilitySource = {
   daily: 'analytics.usage_daily',
   hourly: 'analytics.usage_hourly',
   columns: 'success_count, error_count, timeout_count, throttled_count, latency_histogram',
-  rawColumns: `${rawCounts}, array[${packSql(binSql('e.latency_ms'), '1::bigint')}]`,
+  rawColumns: `${rawCounts}, ${rawHistogram}`,
 };
 
 const errorSource = {

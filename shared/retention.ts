@@ -1,4 +1,5 @@
 import type { Database } from './db.ts';
+import { isDue } from './job-runs.ts';
 import { dayMs } from './time-window.ts';
 
 const intervalMinutes = 60;
@@ -16,25 +17,13 @@ export async function dropOldRollups(
   retentionDays: number,
   nowMs: number,
 ): Promise<void> {
-  if (!(await isDue(database))) return;
+  if (!(await isDue(database, 'retention', intervalMinutes))) return;
   const cut = new Date(Math.floor(nowMs / dayMs - retentionDays - 1) * dayMs);
   for (const table of ['usage_hourly', 'usage_daily', 'error_hourly', 'error_daily']) {
     await deleteInSteps(database, table, 'bucket_start < $1', cut);
   }
   const batchCut = new Date(nowMs - batchesKeptDays * dayMs);
   await deleteInSteps(database, 'ingestion_batches', 'folded_at < $1', batchCut);
-}
-
-async function isDue(database: Database): Promise<boolean> {
-  const due = await database.query(
-    `insert into analytics.job_runs as j (job, last_success_at, last_duration_ms)
-     values ('retention', clock_timestamp(), 0)
-     on conflict (job) do update set last_success_at = excluded.last_success_at
-     where j.last_success_at < clock_timestamp() - make_interval(mins => $1)
-     returning job`,
-    [intervalMinutes],
-  );
-  return due.length > 0;
 }
 
 /** `table` and `condition` are ours. */

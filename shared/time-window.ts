@@ -56,14 +56,17 @@ export function isTimeZone(timeZone: string): boolean {
 /**
  * Plans a window with start < end.
  *
+ * @param anyHours allows hours of fractional zones over the whole window, for answers that nobody
+ * waits for
  * @throws ServiceError `invalid_request` when it has more than 10,000 buckets, or would read raw
  * rows for every hour of more than 7 days.
  */
-export function planWindow(window: TimeWindow): WindowPlan {
+export function planWindow(window: TimeWindow, { anyHours = false } = {}): WindowPlan {
   const { startMs, endMs, granularity } = window;
   const bucketStarts = localBuckets(window);
   if (bucketStarts.length > pointsMax) throw tooManyPoints(bucketStarts.length);
   if (
+    !anyHours &&
     granularity === 'hour' &&
     endMs - startMs > fractionalZoneHourlyMaxDays * dayMs &&
     bucketStarts.some((ms) => ms % hourMs !== 0)
@@ -169,6 +172,27 @@ function rawRanges(uncleanHours: readonly number[], window: Range): Range[] {
     });
   }
   return ranges;
+}
+
+/** Where each local bucket of a plan ends, which is where the next begins. */
+export function bucketEnds({ bucketStarts, window }: WindowPlan): number[] {
+  const last = bucketStarts.at(-1) ?? window.startMs;
+  // No bucket is longer than a month of 31 days and an hour of summer time given back.
+  const [, end = window.endMs] = localBuckets({
+    ...window,
+    startMs: last,
+    endMs: last + 32 * dayMs,
+  });
+  return [...bucketStarts.slice(1), end];
+}
+
+/** The local month that a moment is in. */
+export function localMonth(ms: number, timeZone: string): Range {
+  const first = zoned(ms, timeZone).toPlainDate().with({ day: 1 });
+  return {
+    startMs: first.toZonedDateTime(timeZone).epochMilliseconds,
+    endMs: first.add({ months: 1 }).toZonedDateTime(timeZone).epochMilliseconds,
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Queryable } from './db.ts';
 import { decimal } from './decimal-json.ts';
+import { binSql, packSql } from './histogram.ts';
 import type { PendingBatches } from './pending-batches.ts';
 import { localTime, pointsMax, tooManyPoints, type WindowPlan } from './time-window.ts';
 import { type UsageFilter, Values, windowRows } from './window-sql.ts';
@@ -40,6 +41,9 @@ const countColumns = 'success_count, error_count, timeout_count, throttled_count
 export const rawCounts = `
   (e.status = 'success')::int::bigint, (e.status = 'error')::int::bigint,
   (e.status = 'timeout')::int::bigint, (e.status = 'throttled')::int::bigint`;
+
+/** The latency of a raw event as a rollup's histogram. */
+export const rawHistogram = `array[${packSql(binSql('e.latency_ms'), '1::bigint')}]`;
 
 export const usageSource = {
   daily: 'analytics.usage_daily',
@@ -98,6 +102,28 @@ export async function usageQuery(
   return {
     series: points.map((row) => ({ ...toGroup(row, plan), ...toSums(row) })),
     totals: toSums(total),
+  };
+}
+
+/** The totals alone, over one org or all; tokens and cost in PostgreSQL's text form. */
+export async function usageTotals(
+  snapshot: Queryable,
+  plan: WindowPlan,
+  pending: PendingBatches,
+  filter: UsageFilter,
+): Promise<UsageSums> {
+  const values = new Values();
+  const [row] = await snapshot.query<Omit<UsageRow, 'is_total' | 'bucket'>>(
+    `with ${windowRows('usage', plan, pending, filter, usageSource, values)}
+     select ${sumColumns} from usage`,
+    values.list,
+  );
+  return {
+    invocations: row?.invocations ?? 0,
+    errors: row?.errors ?? 0,
+    inputTokens: row?.input_tokens ?? '0',
+    outputTokens: row?.output_tokens ?? '0',
+    costEstimateCents: row?.cost_estimate_cents ?? '0',
   };
 }
 

@@ -92,6 +92,23 @@ export function windowRows(
   )`;
 }
 
+/** The condition on raw events `e` that an export over a window needs. */
+export function withinWindow(
+  {
+    orgId,
+    models,
+    range,
+  }: { orgId: string | null; models: readonly string[] | null; range: Range },
+  values: Values,
+): string {
+  const filter = { orgId, modelIds: models ?? [], clientIds: [] };
+  return [
+    ...filterConditions(filter, values),
+    `e.occurred_at >= ${values.bind(toDate(range.startMs), 'timestamptz')}`,
+    `e.occurred_at < ${values.bind(toDate(range.endMs), 'timestamptz')}`,
+  ].join(' and ');
+}
+
 const events = 'analytics.usage_events';
 
 function toDate(ms: number): Date {

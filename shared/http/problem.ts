@@ -2,6 +2,7 @@ import type { Context, ErrorHandler, NotFoundHandler } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { sqlState } from '../db.ts';
 import { type ErrorCode, type Fault, messageOf, ServiceError } from '../errors.ts';
+import { StoreError } from '../store-error.ts';
 import type { AppEnv } from './context.ts';
 
 const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
@@ -13,6 +14,7 @@ const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string 
   gone: { status: 410, title: 'No longer available' },
   payload_too_large: { status: 413, title: 'The request is too large' },
   unsupported_media_type: { status: 415, title: 'The content type is not supported' },
+  too_many_requests: { status: 429, title: 'Too many requests' },
   unavailable: { status: 503, title: 'Temporarily not available' },
 };
 const retryAfterSeconds = 5;
@@ -37,7 +39,7 @@ function problemResponse(
   faults: readonly Fault[] = [],
 ): Response {
   const headers: Record<string, string> = { 'Content-Type': 'application/problem+json' };
-  if (status === 503) headers['Retry-After'] = String(retryAfterSeconds);
+  if (status === 503 || status === 429) headers['Retry-After'] = String(retryAfterSeconds);
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer';
   return context.body(
     JSON.stringify({
@@ -59,6 +61,11 @@ export const onError: ErrorHandler<AppEnv> = (error, context) => {
     if (error.code === 'unavailable')
       context.var.logger.warn({ reason: error.message }, 'unavailable');
     return problem(context, error.code, error.message, error.faults);
+  }
+  if (error instanceof StoreError) {
+    // What is wrong with the store, and what helps, is for us and not for the caller.
+    context.var.logger.warn({ reason: error.message }, 'unavailable');
+    return problem(context, 'unavailable', 'the object store is not available');
   }
   const queryCanceled = '57014';
   if (sqlState(error) === queryCanceled) {
