@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { Database } from '../../shared/db.ts';
 import type { Settings } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
@@ -11,8 +10,11 @@ import { answerWindow } from '../../shared/http/window-answer.ts';
 import {
   checkRange,
   checkRawRetention,
+  decodeCursor,
+  encodeCursor,
   givenRangeFaults,
   orgOf,
+  pageParameters,
   parseQuery,
   rangeParameters,
   requireOrgId,
@@ -32,15 +34,7 @@ export interface UsageDeps {
   settings: Settings;
 }
 
-const pageParameters = rangeParameters.extend({
-  limit: z
-    .string()
-    .regex(/^\d{1,4}$/, 'must be a whole number')
-    .default('50')
-    .transform(Number)
-    .pipe(z.number().min(1, 'must be at least 1').max(500, 'must be at most 500')),
-  cursor: z.string().optional(),
-});
+const orgsParameters = rangeParameters.extend(pageParameters.shape);
 
 /** Usage and spend: series and totals, models seen, and the admin's list of orgs. */
 export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv> {
@@ -81,15 +75,16 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
       end: endMs,
       limit,
       cursor,
-    } = parseQuery(context, pageParameters, givenRangeFaults(settings));
+    } = parseQuery(context, orgsParameters, givenRangeFaults(settings));
     checkRange({ startMs, endMs }, settings);
     const plan = planWindow({ startMs, endMs, granularity: 'month', timeZone: 'UTC' });
     checkRawRetention(plan, settings);
-    const after = cursor === undefined ? null : decodeCursor(cursor);
+    const after = cursor === undefined ? null : readCursor(cursor);
     const { items, next } = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
       orgsQuery(snapshot, plan, await pendingBatches(snapshot), limit, after),
     );
-    return json(context, { items, nextCursor: next === null ? null : encodeCursor(next) });
+    const nextCursor = next === null ? null : encodeCursor([next.cost, next.orgId]);
+    return json(context, { items, nextCursor });
   });
 
   return app;
@@ -97,18 +92,7 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
 
 const cursorForm = z.tuple([z.string().regex(/^\d{1,40}(\.\d{1,4})?$/), uuidParameter]);
 
-function encodeCursor({ cost, orgId }: OrgCursor): string {
-  return Buffer.from(JSON.stringify([cost, orgId])).toString('base64url');
-}
-
-function decodeCursor(text: string): OrgCursor {
-  try {
-    const [cost, orgId] = cursorForm.parse(
-      JSON.parse(Buffer.from(text, 'base64url').toString('utf8')),
-    );
-    return { cost, orgId };
-  } catch {
-    const message = 'must be the nextCursor of an earlier answer';
-    throw new ServiceError('invalid_request', `cursor ${message}`, [{ path: 'cursor', message }]);
-  }
+function readCursor(text: string): OrgCursor {
+  const [cost, orgId] = decodeCursor(text, cursorForm);
+  return { cost, orgId };
 }

@@ -2,6 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hono } from 'hono';
 import { type ConsumerDeps, startConsumer } from '../../functions/consumer/consumer.ts';
 import { eventsApp } from '../../functions/events/app.ts';
+import { exportWorkerApp } from '../../functions/export-worker/app.ts';
+import { openWorkerDatabase } from '../../functions/export-worker/database.ts';
+import { createExportRuns, type ExportRuns } from '../../functions/export-worker/runs.ts';
+import { exportsApp } from '../../functions/exports/app.ts';
 import { refreshApp } from '../../functions/refresh/app.ts';
 import { type RefreshReport, refresh } from '../../functions/refresh/refresh.ts';
 import { reliabilityApp } from '../../functions/reliability/app.ts';
@@ -14,13 +18,16 @@ import { requireSetting, type Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { directSink, type EventSink, streamSink } from '../../shared/event-sink.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
+import { announceTo } from '../../shared/export-requested.ts';
+import { openFolderStore } from '../../shared/folder-store.ts';
 import { createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
-import { openObjectStore } from '../../shared/object-store.ts';
 import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
+import { openS3Store } from '../../shared/s3-store.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import type { Logger } from '../../shared/telemetry.ts';
+import { exportFilesApp } from './export-files.ts';
 import { loopbackOnly } from './loopback-only.ts';
 
 /** Every function mounted in one process, with the schedules running. */
@@ -28,14 +35,17 @@ export interface LocalService {
   app: Hono<AppEnv>;
   sink: EventSink;
   refresh(): Promise<RefreshReport>;
+  exports: ExportRuns;
   close(): Promise<void>;
 }
 
 export interface LocalServiceOptions {
   /** Stands in for the bucket where S3_ENDPOINT is not set. */
-  exportsFolder?: string;
+  exportsFolder: string;
   /** How often the refresh runs; 0 leaves it to the caller. */
   refreshEveryMs?: number;
+  /** How often the export worker runs, EXPORT_WORKER_INTERVAL; 0 leaves it to the caller. */
+  exportsEveryMs?: number;
   /** False leaves the stream to consumers in other processes. */
   consume?: boolean;
   /** Asked before anything runs by itself; what it throws ends the start. */
@@ -52,7 +62,7 @@ export interface LocalServiceOptions {
 export async function openService(
   settings: Settings,
   logger: Logger,
-  options: LocalServiceOptions = {},
+  options: LocalServiceOptions,
 ): Promise<LocalService> {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const driver = settings.DATABASE_DRIVER;
@@ -67,7 +77,27 @@ export async function openService(
   });
   const storage = eventStorage(background);
   const cache = openCache(settings, (reason) => logger.warn({ reason }, 'cache fault'));
-  const store = openObjectStore(settings, options.exportsFolder);
+  const folder = settings.S3_ENDPOINT === undefined ? openFolderStore(options.exportsFolder) : null;
+  const store = folder ?? openS3Store(settings);
+  const exportsDatabase = openWorkerDatabase(url, settings);
+  const exports = createExportRuns({
+    database: exportsDatabase,
+    store,
+    settings,
+    logger: logger.child({ function: 'export-worker' }),
+  });
+  const workAtOnce = async () => {
+    // Nobody waits for it; what fails here the schedule tries again.
+    exports.drain().catch((error: unknown) => {
+      logger.warn({ reason: messageOf(error) }, 'export worker failed');
+    });
+  };
+  const announce =
+    settings.K_SINK !== undefined
+      ? announceTo(settings.K_SINK)
+      : options.exportsEveryMs === 0
+        ? null
+        : workAtOnce;
   const amqp = settings.RABBITMQ_URL;
   const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'local' });
   const publishers = amqp === undefined ? null : brokerSource(amqp, { timeoutMs: 800 });
@@ -88,7 +118,7 @@ export async function openService(
     },
     stream: publishers === null ? null : () => sink.check(),
     cache: settings.REDIS_URL === undefined ? null : () => cache.check(),
-    objectStore: store === null ? null : () => store.check(),
+    objectStore: () => store.check(),
   };
   const app = httpApp({
     settings,
@@ -100,7 +130,10 @@ export async function openService(
       reliabilityApp({ database, access, settings }),
       statusApp({ database, cache, access, settings, components }),
       eventsApp({ sink, access, settings }),
+      exportsApp({ database, access, settings, store, announce }),
+      ...(folder === null ? [] : [exportFilesApp(folder)]),
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
+      loopbackOnly(exportWorkerApp(exports, '/internal/export-worker')),
     ],
   });
   await options.beforeStart?.(components);
@@ -118,29 +151,37 @@ export async function openService(
         });
 
   const stopping = new AbortController();
-  // The consumer folds what it stores; without one only this does.
-  const everyMs = options.refreshEveryMs ?? (brokers === null ? 2_000 : 60_000);
-  const schedule =
+  const schedule = (name: string, everyMs: number, work: () => Promise<unknown>) =>
     everyMs === 0
       ? Promise.resolve()
       : repeat(everyMs, stopping.signal, async () => {
-          await refresh(refreshDeps).catch((error: unknown) => {
-            logger.warn({ reason: messageOf(error) }, 'refresh failed');
+          await work().catch((error: unknown) => {
+            logger.warn({ reason: messageOf(error) }, `${name} failed`);
           });
         });
+  // The consumer folds what it stores; without one only this does.
+  const refreshEveryMs = options.refreshEveryMs ?? (brokers === null ? 2_000 : 60_000);
+  const exportsEveryMs = options.exportsEveryMs ?? settings.EXPORT_WORKER_INTERVAL;
+  const schedules = Promise.all([
+    schedule('refresh', refreshEveryMs, () => refresh(refreshDeps)),
+    schedule('export worker', exportsEveryMs, () => exports.sweep()),
+  ]);
 
   return {
     app,
     sink,
     refresh: () => refresh(refreshDeps),
+    exports,
     close: async () => {
       stopping.abort();
-      await schedule;
+      await exports.stop();
+      await schedules;
       await consumer?.stop();
       await brokers?.close();
       await publishers?.close();
       await cache.close();
-      store?.close();
+      store.close();
+      await exportsDatabase.close();
       await background.close();
       await database.close();
     },

@@ -22,7 +22,7 @@ export const uuidParameter = z
   .regex(uuidForm, 'must be a uuid')
   .transform((text) => text.toLowerCase());
 
-const instantParameter = z.string('is required').transform((text, context) => {
+export const instantParameter = z.string('is required').transform((text, context) => {
   const ms = parseInstant(text);
   if (ms !== undefined) return ms;
   const hint = text.includes(' ') ? ' (a + in a URL is written %2B)' : '';
@@ -44,17 +44,24 @@ const granularityNames = {
 
 export const rangeParameters = z.strictObject({ start: instantParameter, end: instantParameter });
 
-export const windowParameters = rangeParameters.extend({
-  granularity: z
+/** `names` are those to be told of, where another was given. */
+export function granularityParameter(names: string) {
+  return z
     .enum(Object.keys(granularityNames) as [keyof typeof granularityNames], {
-      error: 'must be hour, day or month',
+      error: `must be ${names}`,
     })
     .default('day')
-    .transform((name) => granularityNames[name]),
-  timezone: z
-    .string()
-    .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
-    .default('UTC'),
+    .transform((name) => granularityNames[name]);
+}
+
+export const timezoneParameter = z
+  .string()
+  .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
+  .default('UTC');
+
+export const windowParameters = rangeParameters.extend({
+  granularity: granularityParameter('hour, day or month'),
+  timezone: timezoneParameter,
   modelId: z.array(uuidParameter).max(100, 'can be given at most 100 times').default([]),
   clientId: z
     .array(
@@ -68,6 +75,34 @@ export const windowParameters = rangeParameters.extend({
     .default([]),
   groupBy: z.enum(groupings, { error: `must be one of ${groupings.join(', ')}` }).default('model'),
 });
+
+/** What pages of a listing are asked for by. */
+export const pageParameters = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .default('50')
+    .transform(Number)
+    .pipe(z.number().min(1, 'must be at least 1').max(500, 'must be at most 500')),
+  cursor: z.string().optional(),
+});
+
+/** Where the next page begins, as opaque text. */
+export function encodeCursor(place: readonly string[]): string {
+  return Buffer.from(JSON.stringify(place)).toString('base64url');
+}
+
+/** @throws ServiceError `invalid_request` when the text was not made by `encodeCursor`. */
+export function decodeCursor<Schema extends z.ZodType>(
+  text: string,
+  form: Schema,
+): z.output<Schema> {
+  try {
+    return form.parse(JSON.parse(Buffer.from(text, 'base64url').toString('utf8')));
+  } catch {
+    throw invalid([{ path: 'cursor', message: 'must be the nextCursor of an earlier answer' }]);
+  }
+}
 
 /** Parameters that may be given more than once. */
 const repeatable = new Set(['modelId', 'clientId']);
@@ -110,14 +145,15 @@ export function parseQuery<Schema extends z.ZodType>(
   throw invalid(faults);
 }
 
-function invalid(faults: readonly Fault[]): ServiceError {
+/** A request refused for these faults, all of them named in its detail. */
+export function invalid(faults: readonly Fault[]): ServiceError {
   const detail = faults
     .map(({ path, message }) => (path === '' ? message : `${path} ${message}`))
     .join('; ');
   return new ServiceError('invalid_request', detail, faults);
 }
 
-type RetentionSettings = Pick<Settings, 'RAW_RETENTION_DAYS' | 'ROLLUP_RETENTION_DAYS'>;
+export type RetentionSettings = Pick<Settings, 'RAW_RETENTION_DAYS' | 'ROLLUP_RETENTION_DAYS'>;
 
 /** @throws ServiceError `invalid_request` for a window that is empty, too long or too old. */
 export function checkRange(range: Range, settings: RetentionSettings, nowMs = Date.now()): void {
@@ -137,7 +173,8 @@ export function givenRangeFaults(settings: RetentionSettings) {
   };
 }
 
-function rangeFaults(
+/** What is wrong with a window, by `start` and `end`. */
+export function rangeFaults(
   { startMs, endMs }: Range,
   { ROLLUP_RETENTION_DAYS: retentionDays }: RetentionSettings,
   nowMs: number,
@@ -165,12 +202,18 @@ function time(ms: number): string {
 
 /** @throws ServiceError `invalid_request` when single events are needed that may be gone. */
 export function checkRawRetention(plan: WindowPlan, settings: RetentionSettings): void {
+  const faults = rawRetentionFaults(plan.raw, settings);
+  if (faults.length > 0) throw invalid(faults);
+}
+
+/** What is wrong with stretches of a window that only single events can answer. */
+export function rawRetentionFaults(raw: readonly Range[], settings: RetentionSettings): Fault[] {
   const oldestRawMs = oldestDay(Date.now(), settings.RAW_RETENTION_DAYS);
-  if (plan.raw.every((range) => range.startMs >= oldestRawMs)) return;
+  if (raw.every((range) => range.startMs >= oldestRawMs)) return [];
   const message =
     `before ${time(oldestRawMs)} single events are no longer kept: ` +
     'start and end on whole UTC hours, in a zone whose days do';
-  throw invalid([{ path: 'start', message }]);
+  return [{ path: 'start', message }];
 }
 
 export interface WindowRequest {

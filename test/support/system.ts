@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'amqplib';
 import {
   type LocalService,
@@ -21,7 +23,7 @@ export interface System extends LocalService {
 
 export const adminHeaders = { 'X-Actor-Subject': 'test-admin', 'X-Actor-Roles': 'admin' };
 
-export interface SystemOptions extends LocalServiceOptions {
+export interface SystemOptions extends Partial<LocalServiceOptions> {
   /** Without it events are stored as they are taken. */
   stream?: boolean;
   environment?: Record<string, string>;
@@ -50,6 +52,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const settings = readSettings(environment);
   const service = await openService(settings, logger ?? createLogger(settings, 'test'), {
     refreshEveryMs: 0,
+    exportsEveryMs: 0,
+    // Not used where the servers' environment names an S3 endpoint.
+    exportsFolder: join(tmpdir(), 'exports-not-used'),
     ...serviceOptions,
   });
   return {
@@ -68,7 +73,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   };
 }
 
-async function deleteQueues(url: string, settings: Settings): Promise<void> {
+/** What a stream's settings name in the broker. */
+export async function deleteQueues(url: string, settings: Settings): Promise<void> {
   const connection = await connect(url);
   const channel = await connection.createChannel();
   for (const queue of [...streamPartitions(settings), deadLetterQueueOf(settings)]) {

@@ -1,0 +1,14 @@
+import { type Database, openDatabase } from '../../shared/db.ts';
+import type { Settings } from '../../shared/env.ts';
+
+/** A connection for each export under way and one for its lease, and statements that may be long. */
+export function openWorkerDatabase(url: string, settings: Settings): Database {
+  return openDatabase({
+    url,
+    driver: settings.DATABASE_DRIVER,
+    name: 'export-worker',
+    connectionsMax: 2 * settings.EXPORT_WORKER_CONCURRENCY + 1,
+    patienceMs: 5_000,
+    statementTimeoutMs: 1_800_000,
+  });
+}

@@ -1,0 +1,26 @@
+import { requireSetting } from '../../shared/env.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { openS3Store } from '../../shared/s3-store.ts';
+import { exportWorkerApp } from './app.ts';
+import { openWorkerDatabase } from './database.ts';
+import { createExportRuns } from './runs.ts';
+
+runFunction('export-worker', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  requireSetting(settings, 'S3_ENDPOINT', 'https://us-east-1.linodeobjects.com');
+  const database = openWorkerDatabase(url, settings);
+  const store = openS3Store(settings);
+  const runs = createExportRuns({ database, store, settings, logger });
+  const server = await serve(
+    httpApp({ settings, logger, routes: [exportWorkerApp(runs)] }),
+    settings,
+  );
+  return async () => {
+    // First: what a request waits for is given back, so that the request ends.
+    await runs.stop();
+    await server.close();
+    store.close();
+    await database.close();
+  };
+});

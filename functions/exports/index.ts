@@ -1,0 +1,24 @@
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting } from '../../shared/env.ts';
+import { announceTo } from '../../shared/export-requested.ts';
+import { createAccess } from '../../shared/http/actor.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { openS3Store } from '../../shared/s3-store.ts';
+import { exportsApp } from './app.ts';
+
+runFunction('exports', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  requireSetting(settings, 'S3_ENDPOINT', 'https://us-east-1.linodeobjects.com');
+  const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'exports' });
+  const store = openS3Store(settings);
+  const announce = settings.K_SINK === undefined ? null : announceTo(settings.K_SINK);
+  const access = createAccess(settings);
+  const routes = [exportsApp({ database, access, settings, store, announce })];
+  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  return async () => {
+    await server.close();
+    store.close();
+    await database.close();
+  };
+});

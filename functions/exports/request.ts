@@ -1,0 +1,126 @@
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { Settings } from '../../shared/env.ts';
+import { type Fault, faultsOf, ServiceError } from '../../shared/errors.ts';
+import { type ExportRequest, exportFormats } from '../../shared/export-job.ts';
+import { mediaType, readJson } from '../../shared/http/cloud-event.ts';
+import type { AppEnv } from '../../shared/http/context.ts';
+import {
+  granularityParameter,
+  instantParameter,
+  invalid,
+  rangeFaults,
+  rawRetentionFaults,
+  timezoneParameter,
+  uuidParameter,
+} from '../../shared/http/window-request.ts';
+import { planWindow } from '../../shared/time-window.ts';
+
+const modelsMax = 100;
+
+const body = z.strictObject({
+  timeRange: z.strictObject({ start: instantParameter, end: instantParameter }),
+  granularity: granularityParameter('hourly, daily or monthly'),
+  timezone: timezoneParameter,
+  models: z
+    .array(uuidParameter)
+    .min(1, 'must name at least one model; leave it out for all')
+    .max(modelsMax, `must name at most ${modelsMax} models`)
+    .transform((models) => [...new Set(models)].sort())
+    .optional(),
+  format: z
+    .enum(exportFormats, { error: `must be one of ${exportFormats.join(', ')}` })
+    .default('csv'),
+  delivery: z
+    .strictObject({
+      type: z.literal('s3', 'must be s3'),
+      bucket: z.string().optional(),
+    })
+    .optional(),
+});
+
+/**
+ * The export that a request's JSON body asks for.
+ *
+ * @throws ServiceError `unsupported_media_type`; `invalid_request` with every fault.
+ */
+export async function readExportRequest(
+  context: Context<AppEnv>,
+  orgId: string | null,
+  settings: Settings,
+): Promise<ExportRequest> {
+  const type = mediaType(context);
+  if (type !== 'application/json') {
+    const given = type === '' ? 'is missing' : `is ${type}`;
+    const detail = `the content type ${given}: send application/json`;
+    throw new ServiceError('unsupported_media_type', detail);
+  }
+  const given = await readJson(context);
+  const parsed = body.safeParse(given);
+  const faults = [
+    ...(parsed.success ? [] : bodyFaults(parsed.error)),
+    ...windowFaults(given, settings),
+    ...bucketFaults(given, settings),
+  ];
+  if (!parsed.success || faults.length > 0) throw invalid(faults);
+  const { timeRange, granularity, timezone, models, format } = parsed.data;
+  const range = { startMs: timeRange.start, endMs: timeRange.end };
+  return { orgId, format, granularity, timezone, models: models ?? null, range };
+}
+
+/** What is wrong with a window that can be read, whatever may be wrong elsewhere. */
+function windowFaults(given: unknown, settings: Settings): Fault[] {
+  const { data } = z.object({ timeRange: body.shape.timeRange }).safeParse(given);
+  if (data === undefined) return [];
+  const range = { startMs: data.timeRange.start, endMs: data.timeRange.end };
+  const { format, granularity, timezone: timeZone } = windowForm.parse(given);
+  // Raw events and their cost split are in no rollup.
+  const retentionDays =
+    format === 'csv' ? settings.ROLLUP_RETENTION_DAYS : settings.RAW_RETENTION_DAYS;
+  const retention = { ...settings, ROLLUP_RETENTION_DAYS: retentionDays };
+  const faults = rangeFaults(range, retention, Date.now());
+  if (faults.length === 0) {
+    const plan = planWindow({ ...range, granularity, timeZone }, { anyHours: true });
+    faults.push(...rawRetentionFaults(plan.raw, settings));
+  }
+  return faults.map(({ path, message }) => ({ path: `timeRange.${path}`, message }));
+}
+
+/** Where one of these is wrong, the window is judged by the default. */
+const windowForm = z.object({
+  format: body.shape.format.catch('csv'),
+  granularity: body.shape.granularity.catch('day'),
+  timezone: body.shape.timezone.catch('UTC'),
+});
+
+function bucketFaults(given: unknown, { S3_BUCKET }: Settings): Fault[] {
+  const { data } = z.object({ delivery: z.object({ bucket: z.string() }) }).safeParse(given);
+  if (data === undefined || data.delivery.bucket === S3_BUCKET) return [];
+  const message = `must be ${S3_BUCKET}, the only bucket that is configured`;
+  return [{ path: 'delivery.bucket', message }];
+}
+
+/** Unknown fields are named one by one: a misspelt filter would export the wrong rows. */
+function bodyFaults(error: z.ZodError): Fault[] {
+  const unknown = error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({
+          path: [...issue.path, key].join('.'),
+          message: 'is not a field of an export request',
+        }))
+      : [],
+  );
+  const known = new z.ZodError(error.issues.filter(({ code }) => code !== 'unrecognized_keys'));
+  return [...faultsOf(known), ...unknown];
+}
+
+const keyForm = /^[\x21-\x7E]{1,255}$/;
+
+/** @throws ServiceError `invalid_request` for an Idempotency-Key that is none. */
+export function readIdempotencyKey(context: Context<AppEnv>): string | null {
+  const key = context.req.header('Idempotency-Key');
+  if (key === undefined) return null;
+  if (keyForm.test(key)) return key;
+  const message = 'must be 1 to 255 printable ASCII characters without spaces';
+  throw invalid([{ path: 'Idempotency-Key', message }]);
+}
