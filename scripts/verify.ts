@@ -2,6 +2,11 @@ import { Command } from 'commander';
 import { openDatabase } from '../shared/db.ts';
 import { readSettings } from '../shared/env.ts';
 import { type Drift, failuresOf, reconcile } from '../shared/reconcile.ts';
+import {
+  type ExportDifference,
+  exportDaysMax,
+  reconcileExports,
+} from '../shared/reconcile-exports.ts';
 import { dayMs } from '../shared/time-window.ts';
 import { localDatabaseUrl } from './local/database-url.ts';
 import { daysOption } from './options.ts';
@@ -9,7 +14,8 @@ import { runScript } from './run-script.ts';
 
 const { days } = new Command('npm run verify --')
   .description(
-    'Compares raw events with the hourly and daily rollups; exit 1 on drift or staleness',
+    'Compares raw events with the hourly and daily rollups, and recent exports with both; ' +
+      'exit 1 on drift or staleness',
   )
   .option('--days <n>', 'how many UTC days back, today included', daysOption, 3)
   .parse()
@@ -38,7 +44,20 @@ runScript(async () => {
       `  fresh    ${lag === null ? 'no stream was ever probed' : `lag ${Math.round(lag)} s`}`,
     );
     if (result.drifts.length > 0) console.table(result.drifts.slice(0, 20).map(tableRow));
-    const failures = failuresOf(result);
+    const exports = await reconcileExports(database, exportDaysMax, settings.RAW_RETENTION_DAYS);
+    const ofKind = (wanted: ExportDifference['kind']) =>
+      exports.differences.filter(({ kind }) => kind === wanted);
+    const [wrong, restated] = [ofKind('wrong'), ofKind('restated')];
+    console.log(
+      `  exports  ${exports.checked} of the last ${exportDaysMax} days: ` +
+        `${restated.length} restated by late events, ${wrong.length} wrong`,
+    );
+    const told = [...wrong, ...restated];
+    if (told.length > 0) console.table(told.slice(0, 20).map(exportRow));
+    const failures = [
+      ...failuresOf(result),
+      ...(wrong.length > 0 ? [`${wrong.length} exports do not tie with their window`] : []),
+    ];
     console.log(failures.length === 0 ? 'OK' : `FAILED: ${failures.join('; ')}`);
     if (failures.length > 0) process.exitCode = 1;
   } finally {
@@ -63,5 +82,18 @@ function tableRow({ grain, orgId, bucketStart, measure, raw, rollup, ratio }: Dr
     raw,
     rollup,
     drift: `${(ratio * 100).toFixed(2)}%`,
+  };
+}
+
+function exportRow({ job, exported, now, change, kind }: ExportDifference) {
+  return {
+    export: job.jobId,
+    org: job.orgId ?? 'all',
+    from: new Date(job.range.startMs).toISOString(),
+    to: new Date(job.range.endMs).toISOString(),
+    'cost exported': exported.costEstimateCents,
+    'cost now': now.costEstimateCents,
+    change: `${change.costEstimateCents} cents, ${change.invocations} invocations`,
+    reason: kind === 'wrong' ? 'unknown' : 'late events',
   };
 }

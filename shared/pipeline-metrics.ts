@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Database } from './db.ts';
+import { exportStatuses } from './export-job.ts';
 
 /**
  * The numbers that outlive processes, as Prometheus text, read from the tables: a function that
@@ -87,6 +88,27 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     gauge('analytics_rollup_pending_batches', 'Batches stored and not yet in the rollups').set(
       pending?.batches ?? 0,
     );
+
+    const jobs = await snapshot.query<{ status: string; jobs: number; age: number }>(
+      `select status, count(*) as jobs,
+              extract(epoch from clock_timestamp() - min(created_at))::float8 as age
+       from analytics.export_jobs group by status`,
+    );
+    const exports = gauge('analytics_export_jobs', 'Exports by status', ['status']);
+    for (const status of exportStatuses) {
+      exports.set({ status }, jobs.find((row) => row.status === status)?.jobs ?? 0);
+    }
+    gauge(
+      'analytics_export_queue_age_seconds',
+      'Seconds since the oldest export that still waits was asked for',
+    ).set(jobs.find(({ status }) => status === 'pending')?.age ?? 0);
+    const [failures] = await snapshot.query<{ value: number }>(
+      `select value from analytics.counters where name = 'export_failures'`,
+    );
+    counter(
+      'analytics_export_failures_total',
+      'Failed attempts at exports, since the beginning',
+    ).inc(failures?.value ?? 0);
   });
   return registry.metrics();
 }
