@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { type Figure, isMet } from './figure.ts';
+
+/** What the figures were measured on. */
+export function machine(): string {
+  const [cpu] = cpus();
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return (
+    `${cpus().length} x ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB, ` +
+    `${osName()}, Node ${process.version.slice(1)}`
+  );
+}
+
+function osName(): string {
+  try {
+    const text = readFileSync('/etc/os-release', 'utf8');
+    return /^PRETTY_NAME="(.*)"$/m.exec(text)?.[1] ?? process.platform;
+  } catch {
+    return process.platform;
+  }
+}
+
+/** A figure as one line of JSON. */
+export function jsonLine({ name, value, unit, ceiling, ratio, goal, higherIsBetter }: Figure) {
+  return JSON.stringify({ name, value, unit, ceiling, ratio, goal, higherIsBetter });
+}
+
+/** The figures as a Markdown table, which reads well in a terminal too. */
+export function table(figures: readonly Figure[]): string {
+  const rows = [
+    ['figure', 'value', 'ceiling', 'ratio', 'least to greatest', 'goal', 'met', 'peak'],
+    ...figures.map((figure) => [
+      figure.name,
+      `${short(figure.value)} ${figure.unit}`,
+      figure.ceiling === null ? '' : short(figure.ceiling),
+      figure.ratio === null ? '' : short(figure.ratio),
+      figure.spread.map(short).join(' to '),
+      figure.goal === null ? '' : `${figure.higherIsBetter ? '≥' : '≤'} ${figure.goal}`,
+      { true: 'yes', false: 'NO', null: '' }[String(isMet(figure)) as 'true' | 'false' | 'null'],
+      figure.peakMb === null ? '' : `${Math.round(figure.peakMb)} MB`,
+    ]),
+  ];
+  const widths = rows[0]?.map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths?.[column] ?? 0)).join(' | ')} |`;
+  const [header = [], ...body] = rows;
+  const rule = `|${widths?.map((width) => '-'.repeat(width + 2)).join('|')}|`;
+  return [line(header), rule, ...body.map(line)].join('\n');
+}
+
+/** Three digits that mean something. */
+function short(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
+  return String(Number(value.toPrecision(3)));
+}
