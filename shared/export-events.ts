@@ -1,4 +1,10 @@
-import { columnReader, type ExportFormat, type ExportScope, textCell } from './export-format.ts';
+import {
+  columnReader,
+  csvLine,
+  type ExportFormat,
+  type ExportScope,
+  textCell,
+} from './export-format.ts';
 import { type Values, withinWindow } from './window-sql.ts';
 
 /** Every stored column but metadata; times in UTC, since an incident is read across zones. */
@@ -24,7 +30,7 @@ const read = columnReader(columns);
 const texts = new Set<number>([columns.indexOf('client_id'), columns.indexOf('error_code')]);
 
 /** The raw events of a window, oldest first. */
-export function eventsFormat({ request }: ExportScope): ExportFormat {
+export function eventsFormat({ request, plan }: ExportScope): ExportFormat {
   return {
     columns,
     statement: (values: Values) => `
@@ -33,9 +39,9 @@ export function eventsFormat({ request }: ExportScope): ExportFormat {
              input_tokens, output_tokens, trim_scale(cost_estimate_cents),
              trim_scale(input_cost_cents), trim_scale(output_cost_cents), batch_id
       from analytics.usage_events e
-      where ${withinWindow(request, values)}
+      where ${withinWindow(request, plan.window, values)}
       order by occurred_at, org_id, event_id`,
-    toRows: (row, totals) => {
+    toLines: (row, totals) => {
       const value = read(row);
       totals.add(
         '1',
@@ -44,9 +50,10 @@ export function eventsFormat({ request }: ExportScope): ExportFormat {
         value('output_tokens'),
         value('cost_estimate_cents'),
       );
-      return [
-        row.map((value, index) => (texts.has(index) ? textCell(value ?? '') : (value ?? ''))),
-      ];
+      const cells = row.map((value, index) =>
+        texts.has(index) ? textCell(value ?? '') : (value ?? ''),
+      );
+      return [csvLine(cells)];
     },
   };
 }

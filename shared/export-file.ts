@@ -5,7 +5,7 @@ import type { Settings } from './env.ts';
 import { eventsFormat } from './export-events.ts';
 import { type FocusSettings, focusFormat } from './export-focus.ts';
 import {
-  csvLines,
+  csvLine,
   type ExportFormat,
   type ExportScope,
   formulaRule,
@@ -106,12 +106,19 @@ async function* lines(
   format: ExportFormat,
   totals: TotalsSum,
 ): AsyncGenerator<{ text: string; rows: number }> {
-  yield { text: csvLines([format.columns]), rows: 0 };
+  yield { text: csvLine(format.columns), rows: 0 };
   const values = new Values();
   const statement = format.statement(values);
   for await (const fetched of snapshot.cursor(statement, values.list, rowsPerFetch)) {
-    const rows = fetched.flatMap((row) => format.toRows(row, totals));
-    yield { text: csvLines(rows), rows: rows.length };
+    let text = '';
+    let rows = 0;
+    for (const row of fetched) {
+      for (const line of format.toLines(row, totals)) {
+        text += line;
+        rows += 1;
+      }
+    }
+    yield { text, rows };
   }
 }
 

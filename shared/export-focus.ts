@@ -1,5 +1,11 @@
 import type { Settings } from './env.ts';
-import { columnReader, type ExportFormat, type ExportScope, textCell } from './export-format.ts';
+import {
+  columnReader,
+  csvLine,
+  type ExportFormat,
+  type ExportScope,
+  textCell,
+} from './export-format.ts';
 import { bucketEnds, localMonth } from './time-window.ts';
 import { withinWindow } from './window-sql.ts';
 
@@ -107,7 +113,7 @@ export function focusFormat({ request, plan }: ExportScope, settings: FocusSetti
         with split as (
           select *, ${isSplit} as is_split
           from analytics.usage_events e
-          where ${withinWindow(request, values)}
+          where ${withinWindow(request, plan.window, values)}
         ), sums as (
           select width_bucket(occurred_at, ${starts}) as bucket, org_id, model_id, client_id,
                  count(*) as invocations,
@@ -139,7 +145,7 @@ export function focusFormat({ request, plan }: ExportScope, settings: FocusSetti
         left join analytics.models using (model_id)
         order by bucket, org_id, model_id, client_id`;
     },
-    toRows: (row, totals) => {
+    toLines: (row, totals) => {
       const sums = read(row);
       totals.add(
         sums('invocations'),
@@ -169,7 +175,7 @@ export function focusFormat({ request, plan }: ExportScope, settings: FocusSetti
       };
       return chargesOf(sums, model).map((charge) => {
         const cells = { ...shared, ...charge };
-        return columns.map((column) => cells[column] ?? '');
+        return csvLine(columns.map((column) => cells[column] ?? ''));
       });
     },
   };

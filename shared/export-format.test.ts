@@ -1,7 +1,7 @@
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { csvLines, fromScaled, TotalsSum, textCell, toScaled } from './export-format.ts';
+import { csvLine, fromScaled, TotalsSum, textCell, toScaled } from './export-format.ts';
 
 test.each([
   ['plain', 'plain'],
@@ -28,7 +28,7 @@ test('any texts come back from a strict reader, but for the one leading quote', 
     fc.property(
       fc.array(fc.string({ unit: 'grapheme' }), { minLength: 2, maxLength: 5 }),
       (texts) => {
-        const csv = csvLines([texts.map(textCell)]);
+        const csv = csvLine(texts.map(textCell));
         // Every line break is inside quotes, but for the last.
         expect(csv.replace(/"(""|[^"])*"/g, '')).toMatch(/^[^\r\n]*\r\n$/);
         const [cells]: string[][] = parse(csv, { record_delimiter: '\r\n' });

@@ -5,7 +5,7 @@ import type { PendingBatches } from './pending-batches.ts';
 import type { WindowPlan } from './time-window.ts';
 import type { Values } from './window-sql.ts';
 
-/** What a file is written from. */
+/** What a stretch of a file is written from; `plan` is the stretch's. */
 export interface ExportScope {
   request: ExportRequest;
   plan: WindowPlan;
@@ -17,8 +17,8 @@ export interface ExportFormat {
   columns: readonly string[];
   /** The select whose rows become the file's, in the file's order. */
   statement(values: Values): string;
-  /** The file's rows for one of the statement's, cells ready to be joined; adds to the totals. */
-  toRows(row: TextRow, totals: TotalsSum): string[][];
+  /** The file's lines for one of the statement's rows; adds to the totals. */
+  toLines(row: TextRow, totals: TotalsSum): string[];
 }
 
 /** Reads a statement's columns by name; null is ''. */
@@ -29,13 +29,35 @@ export function columnReader<const Name extends string>(
   return (row) => (name) => row[indices.get(name) ?? -1] ?? '';
 }
 
+/** An exact sum of whole numbers: as a float while that holds it, which is most of the time. */
+class WholeSum {
+  #low = 0;
+  #high = 0n;
+
+  add(text: string): void {
+    if (text.length > 15) {
+      this.#high += BigInt(text);
+      return;
+    }
+    this.#low += Number(text);
+    if (Math.abs(this.#low) > 2 ** 52) {
+      this.#high += BigInt(this.#low);
+      this.#low = 0;
+    }
+  }
+
+  toBigInt(): bigint {
+    return this.#high + BigInt(this.#low);
+  }
+}
+
 /** Sums over what is written to a file, exact: whole numbers, with costs in 1/10,000 of a cent. */
 export class TotalsSum {
   #invocations = 0;
   #errors = 0;
-  #inputTokens = 0n;
-  #outputTokens = 0n;
-  #cost = 0n;
+  readonly #inputTokens = new WholeSum();
+  readonly #outputTokens = new WholeSum();
+  readonly #cost = new WholeSum();
 
   /** Counts and decimals in PostgreSQL's text form; a cost has at most 4 decimals. */
   add(
@@ -47,18 +69,18 @@ export class TotalsSum {
   ): void {
     this.#invocations += Number(invocations);
     this.#errors += Number(errors);
-    this.#inputTokens += BigInt(inputTokens);
-    this.#outputTokens += BigInt(outputTokens);
-    this.#cost += toScaled(costEstimateCents);
+    this.#inputTokens.add(inputTokens);
+    this.#outputTokens.add(outputTokens);
+    this.#cost.add(scaledDigits(costEstimateCents));
   }
 
   toTotals(): ExportTotals {
     return {
       invocations: this.#invocations,
       errors: this.#errors,
-      inputTokens: String(this.#inputTokens),
-      outputTokens: String(this.#outputTokens),
-      costEstimateCents: fromScaled(this.#cost),
+      inputTokens: String(this.#inputTokens.toBigInt()),
+      outputTokens: String(this.#outputTokens.toBigInt()),
+      costEstimateCents: fromScaled(this.#cost.toBigInt()),
     };
   }
 }
@@ -67,9 +89,13 @@ const decimals = 4;
 
 /** A decimal with at most 4 decimals, times 10,000. */
 export function toScaled(text: string): bigint {
+  return BigInt(scaledDigits(text));
+}
+
+function scaledDigits(text: string): string {
   const point = text.indexOf('.');
-  if (point < 0) return BigInt(text) * 10_000n;
-  return BigInt(text.slice(0, point) + text.slice(point + 1).padEnd(decimals, '0'));
+  if (point < 0) return `${text}0000`;
+  return text.slice(0, point) + text.slice(point + 1).padEnd(decimals, '0');
 }
 
 /** The inverse, without trailing zeros, as PostgreSQL's trim_scale writes it. */
@@ -113,7 +139,7 @@ export function textCell(text: string): string {
 
 const lineEnd = '\r\n';
 
-/** Rows of ready cells as RFC 4180 lines. */
-export function csvLines(rows: readonly (readonly string[])[]): string {
-  return rows.map((row) => row.join(',') + lineEnd).join('');
+/** Ready cells as an RFC 4180 line. */
+export function csvLine(cells: readonly string[]): string {
+  return cells.join(',') + lineEnd;
 }

@@ -90,13 +90,14 @@ const jobRow = z.object({
   revision: z.number().nullable(),
 });
 
-/** A row of export_jobs as a job. */
+/** A row of export_jobs as a job. Past its time it has expired, whether or not its file is gone. */
 export function toExportJob(row: unknown): ExportJob {
   const job = jobRow.parse(row);
+  const isOver = job.status === 'succeeded' && (job.expires_at?.getTime() ?? 0) <= Date.now();
   return {
     jobId: job.job_id,
     orgId: job.org_id,
-    status: job.status,
+    status: isOver ? 'expired' : job.status,
     format: job.format,
     granularity: job.granularity,
     timezone: job.timezone,
@@ -234,7 +235,9 @@ export async function listExportJobs(
   const rows = await database.query<{ cursor_at: string }>(
     `select *, created_at::text as cursor_at from analytics.export_jobs
      where org_id is not distinct from $1
-       and ($2::text is null or status = $2)
+       and ($2::text is null
+            or $2 = case when status = 'succeeded' and expires_at <= clock_timestamp()
+                         then 'expired' else status end)
        and ($3::timestamptz is null or (created_at, job_id) < ($3, $4::uuid))
      order by created_at desc, job_id desc
      limit $5`,

@@ -1,4 +1,10 @@
-import { columnReader, type ExportFormat, type ExportScope, textCell } from './export-format.ts';
+import {
+  columnReader,
+  csvLine,
+  type ExportFormat,
+  type ExportScope,
+  textCell,
+} from './export-format.ts';
 import { packedPercentiles } from './histogram.ts';
 import { localTime } from './time-window.ts';
 import { rawHistogram, usageSource } from './usage-query.ts';
@@ -73,14 +79,14 @@ export function usageFormat({ request, plan, pending }: ExportScope): ExportForm
       left join analytics.orgs using (org_id)
       left join analytics.models using (model_id)
       order by bucket, org_id, model_id, client_id`,
-    toRows: (row, totals) => {
+    toLines: (row, totals) => {
       const value = read(row);
       const [invocations, errors] = [value('invocations'), value('errors')];
       const [input, output] = [value('input_tokens'), value('output_tokens')];
       const cost = value('cost_estimate_cents');
       totals.add(invocations, errors, input, output, cost);
       return [
-        [
+        csvLine([
           bucketStarts[Number(value('bucket')) - 1] ?? '',
           value('org_id'),
           textCell(value('org_name')),
@@ -94,8 +100,8 @@ export function usageFormat({ request, plan, pending }: ExportScope): ExportForm
           value('tokens_total'),
           cost,
           errorRate(Number(errors), Number(invocations)),
-          ...packedPercentiles(value('histogram')).map(String),
-        ],
+          ...packedPercentiles(value('histogram')),
+        ]),
       ];
     },
   };
@@ -103,5 +109,6 @@ export function usageFormat({ request, plan, pending }: ExportScope): ExportForm
 
 /** As the reliability API rounds it. */
 function errorRate(errors: number, invocations: number): string {
+  if (errors === 0) return '0';
   return String(Number((errors / invocations).toFixed(6)));
 }

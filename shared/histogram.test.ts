@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { binOf, binSql, binValueMs, packSql } from './histogram.ts';
+import { binOf, binSql, binValueMs, packedPercentiles, packSql } from './histogram.ts';
 
 const dayMs = 86_400_000;
 const errorMax = Math.tanh(0.02);
@@ -52,4 +52,25 @@ test('the SQL says the same', () => {
     '(case when e.latency_ms < 1 then -1 else ceil(25 * ln(e.latency_ms::float8))::int end)',
   );
   expect(packSql('bin', 'events')).toBe('(events) * 512 + (bin) + 1');
+});
+
+test('percentiles of packed histograms are those of their events, in any order of bins', () => {
+  const bins = fc.array(fc.record({ bin: fc.integer({ min: -1, max: 457 }), events: fc.nat(50) }), {
+    minLength: 1,
+    maxLength: 30,
+  });
+  fc.assert(
+    fc.property(bins, (drawn) => {
+      const held = drawn.map(({ bin, events }) => ({ bin, events: events + 1 }));
+      const sorted = held.flatMap(({ bin, events }) => Array<number>(events).fill(bin));
+      sorted.sort((a, b) => a - b);
+      const expected = [50, 95, 99].map((percent) => {
+        const bin = sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? Number.NaN;
+        return String(Math.round(binValueMs(bin)));
+      });
+      const packed = held.map(({ bin, events }) => events * 512 + bin + 1).join(',');
+      expect(packedPercentiles(packed)).toEqual(expected);
+    }),
+    { numRuns: 2_000 },
+  );
 });

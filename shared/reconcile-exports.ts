@@ -113,7 +113,7 @@ async function lateTotals(snapshot: Queryable, job: ExportJob): Promise<ExportTo
             coalesce(sum(output_tokens), 0)::text as "outputTokens",
             trim_scale(coalesce(sum(cost_estimate_cents), 0))::text as "costEstimateCents"
      from analytics.usage_events e
-     where ${withinWindow(job, values)}
+     where ${withinWindow(job, job.range, values)}
        and batch_id in (select batch_id from analytics.ingestion_batches
                         where committed_at >= ${values.bind(job.startedAt, 'timestamptz')})`,
     values.list,

@@ -92,13 +92,10 @@ export function windowRows(
   )`;
 }
 
-/** The condition on raw events `e` that an export over a window needs. */
+/** The condition on raw events `e` of an export's orgs and models within a range. */
 export function withinWindow(
-  {
-    orgId,
-    models,
-    range,
-  }: { orgId: string | null; models: readonly string[] | null; range: Range },
+  { orgId, models }: { orgId: string | null; models: readonly string[] | null },
+  range: Range,
   values: Values,
 ): string {
   const filter = { orgId, modelIds: models ?? [], clientIds: [] };

@@ -171,7 +171,7 @@ test('bootstrap prepares every server that is named, and says what is missing wi
     expect(made.output).toContain(`declared ${environment.RABBITMQ_STREAM}`);
     expect(made.output).toContain(`bucket ${environment.S3_BUCKET} made; put, get and delete work`);
     expect((await bootstrap(['--check-only'])).output).toMatch(
-      /schema analytics is there[^]*every stream is there[^]*is there; put, get and delete work/,
+      /schema analytics is there[\s\S]*every stream is there[\s\S]*is there; put, get and delete work/,
     );
     expect((await bootstrap([], { S3_SECRET_KEY: 'wrong' })).output).toMatch(
       /FAILED S3_ENDPOINT .*refuses the credentials.*S3_SECRET_KEY/,

@@ -29,6 +29,7 @@ import {
 } from '../../shared/http/window-request.ts';
 import { parseInstant } from '../../shared/instant.ts';
 import type { ObjectStore } from '../../shared/object-store.ts';
+import { localTime } from '../../shared/time-window.ts';
 import { jobAnswer } from './answer.ts';
 import { readExportRequest, readIdempotencyKey } from './request.ts';
 
@@ -162,8 +163,8 @@ function lostFile({ jobId }: ExportJob): ServiceError {
 }
 
 /** What a browser saves the file as: what is in it, without a path's or a quote's characters. */
-function filenameOf({ format, orgId, range, granularity, jobId }: ExportJob): string {
-  const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+function filenameOf({ format, orgId, range, timezone, granularity, jobId }: ExportJob): string {
+  const day = (ms: number) => localTime(ms, timezone).slice(0, 10);
   const what = format === 'csv' ? `usage-${granularityNames[granularity]}` : format;
   const through = day(range.endMs - 1);
   return `${what}_${orgId ?? 'all'}_${day(range.startMs)}_${through}_${jobId.slice(0, 8)}.csv`;
