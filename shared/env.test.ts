@@ -75,6 +75,8 @@ test.each([
 test.each([
   ['INGESTION_BATCH_TIMEOUT', '250', /such as 250ms, 30s, 5m or 24h/],
   ['EXPORT_WORKER_INTERVAL', '1.5s', /duration/],
+  ['EXPORT_WORKER_INTERVAL', '0s', /at least 1s/],
+  ['EXPORT_SIGNED_URL_TTL', '169h', /at most 168h/],
   ['FRESHNESS_CACHE_TTL', '1d', /duration/],
   ['FRESHNESS_CACHE_TTL', '-1s', /duration/],
   ['HTTP_PORT', 'http', /whole number/],

@@ -8,16 +8,21 @@ export class SettingsError extends Error {
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const durationPattern = /^(\d{1,9})(ms|s|m|h)$/;
 
+function toMs(text: string): number {
+  const [, amount, unit] = durationPattern.exec(text) ?? [];
+  return Number(amount) * unitMs[unit as keyof typeof unitMs];
+}
+
 /** `250ms`, `30s`, `5m`, `24h` → milliseconds. */
-function duration(fallback: string) {
+function duration(fallback: string, { min = '0ms', max = '999999999h' } = {}) {
   return z
     .string()
     .regex(durationPattern, 'must be a duration such as 250ms, 30s, 5m or 24h')
     .default(fallback)
-    .transform((text) => {
-      const [, amount, unit] = durationPattern.exec(text) ?? [];
-      return Number(amount) * unitMs[unit as keyof typeof unitMs];
-    });
+    .transform(toMs)
+    .pipe(
+      z.number().min(toMs(min), `must be at least ${min}`).max(toMs(max), `must be at most ${max}`),
+    );
 }
 
 const wholeNumber = z.string().regex(/^\d{1,15}$/, 'must be a whole number');
@@ -80,9 +85,10 @@ const settingsSchema = z.object({
   LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'),
   INGESTION_BATCH_SIZE: integer(5_000, 1, 50_000),
   INGESTION_BATCH_TIMEOUT: duration('250ms'),
-  EXPORT_WORKER_INTERVAL: duration('30s'),
+  EXPORT_WORKER_INTERVAL: duration('30s', { min: '1s', max: '24h' }),
   EXPORT_WORKER_CONCURRENCY: integer(2, 1, 64),
-  EXPORT_SIGNED_URL_TTL: duration('24h'),
+  // Seven days is what S3's signatures allow.
+  EXPORT_SIGNED_URL_TTL: duration('24h', { min: '1s', max: '168h' }),
   EXPORT_RETENTION_DAYS: integer(90, 1, 3_650),
   BILLING_CURRENCY: z
     .string()

@@ -1,8 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { roles as everyRole } from '../shared/access.ts';
+import { openDatabase } from '../shared/db.ts';
+import { openFolderStore } from '../shared/folder-store.ts';
 import { type AuditLog, auditLog } from './support/audit-log.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
-import { type System, startSystem } from './support/system.ts';
+import { type System, type SystemOptions, startSystem } from './support/system.ts';
 
 const own = randomUUID();
 const other = randomUUID();
@@ -18,6 +24,10 @@ interface Route {
   orgId: string | null;
   /** Each of them opens it alone. */
   roles: string[];
+  /** What is sent, where it is not an event. */
+  body?: object;
+  /** It is about all orgs, which are more than an admin's own. */
+  everyOrg?: boolean;
 }
 
 function orgRoutes(orgId: string): Route[] {
@@ -56,26 +66,102 @@ const listOrgs: Route = {
   action: 'orgs:list',
   orgId: null,
   roles: ['admin'],
+  everyOrg: true,
 };
-const everyRoute = [...orgRoutes(own), postEvents, validate, listOrgs];
+
+/** Exports that are done: one of the actor's org, one of all orgs. */
+const [jobId, allJobId] = [randomUUID(), randomUUID()];
+
+/** Exports of an org, or those over all orgs, which are an admin's. */
+function exportRoutes(orgId: string | null): Route[] {
+  const home = `/analytics/v1${orgId === null ? '' : `/orgs/${orgId}`}/exports`;
+  const job = `${home}/${orgId === null ? allJobId : jobId}`;
+  const body = { timeRange: { start: day(2), end: day(1) } };
+  return [
+    ['create', home, 'analytics:exports:create', 'POST'] as const,
+    ['list', home, 'analytics:exports:read', 'GET'] as const,
+    ['read', job, 'analytics:exports:read', 'GET'] as const,
+    ['manifest', `${job}/manifest`, 'analytics:exports:read', 'GET'] as const,
+    ['download', `${job}/download`, 'analytics:exports:download', 'GET'] as const,
+  ].map(([deed, path, role, method]) => ({
+    method,
+    path,
+    action: `exports:${deed}`,
+    orgId,
+    roles: [orgId === null ? 'admin' : role],
+    body,
+    everyOrg: orgId === null,
+  }));
+}
+
+const everyRoute = [
+  ...orgRoutes(own),
+  postEvents,
+  validate,
+  listOrgs,
+  ...exportRoutes(own),
+  ...exportRoutes(null),
+];
 const named = (routes: Route[]) =>
   routes.map((route) => [`${route.method} ${route.path.split('?')[0]}`, route] as const);
 
 let audit: AuditLog;
 let system: System;
+/** Holds the files of both exports, for every system here. */
+let folder: string;
 
 beforeAll(async () => {
   audit = auditLog();
-  system = await startSystem({ stream: false, logger: audit.logger });
+  folder = await mkdtemp(join(tmpdir(), 'analytics-access-'));
+  system = await start({ logger: audit.logger });
 });
-afterAll(() => system?.close());
+afterAll(async () => {
+  await system?.close();
+  await rm(folder, { recursive: true });
+});
+
+/** The service with both exports done. */
+async function start(options: SystemOptions): Promise<System> {
+  const started = await startSystem({
+    stream: false,
+    exportsFolder: folder,
+    ...options,
+    environment: { S3_ENDPOINT: '', ...options.environment },
+  });
+  const store = openFolderStore(folder);
+  const database = openDatabase({ url: started.settings.DATABASE_URL ?? '' });
+  for (const [id, org] of [
+    [jobId, own],
+    [allJobId, null],
+  ] as const) {
+    const stem = `analytics/exports/${org ?? 'all'}/${id}`;
+    const file = { contentType: 'text/csv', metadata: {} };
+    const { etag } = await store.put(`${stem}.csv`, Buffer.from('a\r\n'), file);
+    await store.put(`${stem}.manifest.json`, Buffer.from('{}'), file);
+    await database.query(
+      `insert into analytics.export_jobs
+         (job_id, org_id, status, format, granularity, timezone, range_start, range_end,
+          initiated_by, completed_at, expires_at, object_key, object_etag)
+       values ($1, $2, 'succeeded', 'csv', 'day', 'UTC', $3, $4, 'a test', now(),
+               now() + interval '1 day', $5, $6)`,
+      [id, org, day(2), day(1), `${stem}.csv`, etag],
+    );
+  }
+  await database.close();
+  return started;
+}
+
+/** An answer below it was given; a download is a redirect. */
+const opened = 303;
 
 /** Sends a request and gives its answer beside its audit lines. */
 async function ask(route: Route, headers: Record<string, string>, from = system, log = audit) {
   const requestId = randomUUID();
   const all = { ...headers, 'X-Request-Id': requestId };
   const init =
-    route.method === 'POST' ? jsonPost(eventJson({ orgId: own }), all) : { headers: all };
+    route.method === 'POST'
+      ? jsonPost(route.body ?? eventJson({ orgId: own }), all)
+      : { headers: all };
   const response = await from.app.request(route.path, init);
   const text = await response.text();
   return {
@@ -122,7 +208,7 @@ describe.each(named(everyRoute))('%s', (_, route) => {
     'opens to %s, with one audit line',
     async (role) => {
       const { status, lines, requestId } = await ask(route, actorHeaders([role], [own]));
-      expect(status).toBeLessThan(300);
+      expect(status).toBeLessThan(opened);
       expect(lines).toEqual([
         {
           timestamp: expect.any(String),
@@ -141,21 +227,32 @@ describe.each(named(everyRoute))('%s', (_, route) => {
 
   test('opens to an admin of no org; that the org is not its own is in the audit line', async () => {
     const { status, lines } = await ask(route, actorHeaders(['admin']));
-    expect(status).toBeLessThan(300);
+    expect(status).toBeLessThan(opened);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ allowed: true, reason: 'role admin' });
-    const crosses = route.orgId !== null || route === listOrgs;
+    const crosses = route.orgId !== null || route.everyOrg === true;
     expect(lines[0]?.crossOrg).toBe(crosses ? true : undefined);
   });
 
   test('an admin of the org itself crosses orgs only by reading all of them', async () => {
     const { lines } = await ask(route, actorHeaders(['admin'], [own.toUpperCase()]));
     expect(lines).toHaveLength(1);
-    expect(lines[0]?.crossOrg).toBe(route === listOrgs ? true : undefined);
+    expect(lines[0]?.crossOrg).toBe(route.everyOrg === true ? true : undefined);
   });
 });
 
 describe.each(named(everyRoute.filter(({ roles }) => roles.length > 0)))('%s', (_, route) => {
+  test('opens to just the roles that the contract gives it, each alone', async () => {
+    const opens: string[] = [];
+    for (const role of Object.values(everyRole)) {
+      const { status, lines } = await ask(route, actorHeaders([role], [own]));
+      expect(status < opened ? 'opened' : status).toBe(lines[0]?.allowed ? 'opened' : 403);
+      expect(lines).toHaveLength(1);
+      if (status < opened) opens.push(role);
+    }
+    expect(opens.sort()).toEqual([...new Set([...route.roles, 'admin'])].sort());
+  });
+
   test('refuses every other role, and says which would do', async () => {
     const every = [...everyRoute.flatMap(({ roles }) => roles), 'Admin', 'analytics:usage'];
     const wrong = every.filter((role) => role !== 'admin' && !route.roles.includes(role));
@@ -173,21 +270,24 @@ describe.each(named(everyRoute.filter(({ roles }) => roles.length > 0)))('%s', (
   });
 });
 
-test.each(named(orgRoutes(other)))('%s is refused to an actor of another org', async (_, route) => {
-  const { status, contentType, problem, lines } = await ask(
-    route,
-    actorHeaders(route.roles, [own]),
-  );
-  expect(status).toBe(403);
-  expect(contentType).toBe('application/problem+json');
-  expect(problem).toMatchObject({
-    type: 'urn:analytics:problem:forbidden',
-    status: 403,
-    detail: `org ${other} is not among the actor's orgs`,
-  });
-  expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatchObject({ allowed: false, orgId: other, reason: problem.detail });
-});
+test.each(named([...orgRoutes(other), ...exportRoutes(other)]))(
+  '%s is refused to an actor of another org',
+  async (_, route) => {
+    const { status, contentType, problem, lines } = await ask(
+      route,
+      actorHeaders(route.roles, [own]),
+    );
+    expect(status).toBe(403);
+    expect(contentType).toBe('application/problem+json');
+    expect(problem).toMatchObject({
+      type: 'urn:analytics:problem:forbidden',
+      status: 403,
+      detail: `org ${other} is not among the actor's orgs`,
+    });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ allowed: false, orgId: other, reason: problem.detail });
+  },
+);
 
 test('a refusal comes before the query is looked at: strangers learn nothing of it', async () => {
   const route = { ...orgRoutes(other)[0], path: `/analytics/v1/orgs/${other}/usage?nonsense=1` };
@@ -215,7 +315,7 @@ test('a path that needs no actor writes no audit line', async () => {
 
 test('decisions are audited even where only errors are logged', async () => {
   const log = auditLog('error');
-  const quiet = await startSystem({ stream: false, logger: log.logger });
+  const quiet = await start({ logger: log.logger });
   try {
     const [allowed, denied] = [actorHeaders(['admin']), actorHeaders([])];
     expect((await ask(listOrgs, allowed, quiet, log)).lines).toHaveLength(1);
@@ -232,8 +332,7 @@ describe('with GATEWAY_SHARED_SECRET', () => {
 
   beforeAll(async () => {
     log = auditLog();
-    guarded = await startSystem({
-      stream: false,
+    guarded = await start({
       logger: log.logger,
       environment: { GATEWAY_SHARED_SECRET: secret },
     });
@@ -265,7 +364,7 @@ describe('with GATEWAY_SHARED_SECRET', () => {
   test('beside the right one they count', async () => {
     for (const route of everyRoute) {
       const headers = { ...actorHeaders(['admin']), 'X-Gateway-Secret': secret };
-      expect((await ask(route, headers, guarded, log)).status).toBeLessThan(300);
+      expect((await ask(route, headers, guarded, log)).status).toBeLessThan(opened);
     }
   });
 });
@@ -276,8 +375,7 @@ describe('with ENABLE_RBAC=false', () => {
 
   beforeAll(async () => {
     log = auditLog();
-    open = await startSystem({
-      stream: false,
+    open = await start({
       logger: log.logger,
       environment: { ENABLE_RBAC: 'false' },
     });
@@ -292,7 +390,7 @@ describe('with ENABLE_RBAC=false', () => {
     async (_, headers, subject) => {
       for (const route of everyRoute) {
         const { status, lines } = await ask(route, headers, open, log);
-        expect(status).toBeLessThan(300);
+        expect(status).toBeLessThan(opened);
         expect(lines).toHaveLength(1);
         expect(lines[0]).toMatchObject({
           subject,

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
+import { openDatabase } from '../shared/db.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { services } from './support/services.ts';
 import { watchStalls } from './support/stall-watch.ts';
@@ -21,7 +23,10 @@ const reads = [
   `/analytics/v1/orgs/${orgId}/freshness`,
   `/analytics/v1/orgs/${orgId}/models`,
   `/analytics/v1/orgs?${window}`,
+  `/analytics/v1/orgs/${orgId}/exports`,
+  '/analytics/v1/exports',
 ];
+const exportRequest = jsonPost({ timeRange: { start: daysAgo(2), end: daysAgo(1) } }, adminHeaders);
 
 interface Timed {
   status: number;
@@ -112,6 +117,15 @@ describe.each(ways)('with the database %s', (how) => {
 
   test('every read is a 503 within a second', async () => {
     await Promise.all(reads.map(async (path) => expectUnavailable(await ask(system, path), path)));
+  });
+
+  test('asking for an export, following and downloading one is a 503 within a second', async () => {
+    const home = `/analytics/v1/orgs/${orgId}/exports`;
+    const paths = ['', '/manifest', '/download'].map((what) => `${home}/${randomUUID()}${what}`);
+    await Promise.all([
+      ask(system, home, exportRequest).then((answer) => expectUnavailable(answer, home)),
+      ...paths.map(async (path) => expectUnavailable(await ask(system, path), path)),
+    ]);
   });
 
   test('many reads at once are answered as fast', async () => {
@@ -308,15 +322,59 @@ describe('with a Redis that falls silent', () => {
   });
 });
 
-test.each(ways)('with the object store %s readyz is degraded within a second', async (how) => {
-  const system = await startWithout('S3_ENDPOINT', how);
-  try {
+describe.each(ways)('with the object store %s', (how) => {
+  const lines: Record<string, unknown>[] = [];
+  const home = `/analytics/v1/orgs/${orgId}/exports`;
+  const jobId = randomUUID();
+  let system: System;
+
+  beforeAll(async () => {
+    lines.length = 0;
+    const logger = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) });
+    system = await startWithout('S3_ENDPOINT', how, { logger });
+    const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
+    await database.query(
+      `insert into analytics.export_jobs
+         (job_id, org_id, status, format, granularity, timezone, range_start, range_end,
+          initiated_by, completed_at, expires_at, object_key, object_etag)
+       values ($1, $2, 'succeeded', 'csv', 'day', 'UTC', $3, $4, 'a test', now(),
+               now() + interval '1 day', 'analytics/exports/x.csv', 'x')`,
+      [jobId, orgId, daysAgo(2), daysAgo(1)],
+    );
+    await database.close();
+  });
+  afterAll(() => system?.close());
+
+  test('files and manifests are a 503 within a second, and the log says what is wrong', async () => {
+    const [download, manifest] = [`${home}/${jobId}/download`, `${home}/${jobId}/manifest`];
+    for (const round of [[download], [download, manifest]]) {
+      await Promise.all(
+        round.map(async (path) => {
+          const answer = await ask(system, path);
+          expectUnavailable(answer, path);
+          expect(answer.body).toMatchObject({ detail: 'the object store is not available' });
+        }),
+      );
+    }
+    const reasons = lines.filter(({ msg }) => msg === 'unavailable').map(({ reason }) => reason);
+    expect(reasons).toHaveLength(3);
+    for (const reason of reasons) expect(reason).toMatch(/cannot be reached .*S3_ENDPOINT/);
+  });
+
+  test('exports can be asked for and followed all the same', async () => {
+    expect(await ask(system, home, exportRequest)).toMatchObject({ status: 202 });
+    expect(await ask(system, home)).toMatchObject({ status: 200 });
+    expect(await ask(system, `${home}/${jobId}`)).toMatchObject({
+      status: 200,
+      body: { jobId, status: 'succeeded' },
+    });
+  });
+
+  test('readyz is degraded within a second', async () => {
     expect(await ready(system)).toMatchObject({
       code: 200,
       status: 'degraded',
       components: { objectStore: 'unhealthy', database: 'healthy' },
     });
-  } finally {
-    await system.close();
-  }
+  });
 });

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,9 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
+import { readSettings } from '../shared/env.ts';
+import { openS3Store } from '../shared/s3-store.ts';
+import { services } from './support/services.ts';
 import { until } from './support/until.ts';
 
 const run = promisify(execFile);
@@ -109,6 +113,97 @@ test('on nothing but Node it starts, seeds, answers what it suggests, and finds 
   expect(second.output()).not.toContain('seeded');
   const [again] = await pasted(second.output());
   expect(answerForm.parse(again).totals.invocations).toBe(invocations);
+});
+
+/**
+ * "Trigger Export Flow" of the quickstart, word for word but for the port and the dates, which
+ * would leave retention.
+ */
+const quickstart = {
+  create: `
+curl -X POST http://localhost:8084/analytics/v1/orgs/00000000-0000-0000-0000-000000000001/exports \\
+  -H "X-Actor-Subject: user-123" \\
+  -H "X-Actor-Roles: analytics:exports:create,admin" \\
+  -H "Content-Type: application/json" \\
+  -d '{"timeRange":{"start":"2025-11-01T00:00:00Z","end":"2025-11-07T23:59:59Z"},"granularity":"daily"}'
+`,
+  poll: `
+curl "http://localhost:8084/analytics/v1/orgs/00000000-0000-0000-0000-000000000001/exports/$JOB_ID" \\
+  -H "X-Actor-Subject: user-123" \\
+  -H "X-Actor-Roles: analytics:exports:read,admin"
+`,
+  download: `
+curl "http://localhost:8084/analytics/v1/orgs/00000000-0000-0000-0000-000000000001/exports/$JOB_ID/download" \\
+  -H "X-Actor-Subject: user-123" \\
+  -H "X-Actor-Roles: analytics:exports:download,admin" \\
+  -L -o export.csv
+`,
+};
+const jobForm = z.object({
+  jobId: z.string(),
+  status: z.string(),
+  rowCount: z.number().nullable(),
+  bytes: z.number().nullable(),
+  checksum: z.string().nullable(),
+});
+
+const daysAgo = (days: number) =>
+  new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+const [firstDay, lastDay] = [daysAgo(7), daysAgo(1)];
+
+/** Runs the flow as a person would, and gives the job and the file. */
+async function exportFlow() {
+  const shell = async (command: string, JOB_ID = '') => {
+    const shifted = command
+      .replaceAll('localhost:8084', `localhost:${port}`)
+      .replace('2025-11-01', firstDay)
+      .replace('2025-11-07', lastDay);
+    const options = { cwd: folder, env: { ...process.env, JOB_ID } };
+    return (await run('/bin/sh', ['-c', shifted], options)).stdout;
+  };
+  const { jobId } = jobForm.parse(JSON.parse(await shell(quickstart.create)));
+  const job = await until('the export succeeds', async () => {
+    const polled = jobForm.parse(JSON.parse(await shell(quickstart.poll, jobId)));
+    expect(polled.status).toMatch(/^(pending|running|succeeded)$/);
+    return polled.status === 'succeeded' && polled;
+  });
+  await shell(quickstart.download, jobId);
+  const file = await readFile(join(folder, 'export.csv'));
+  await rm(join(folder, 'export.csv'));
+  return { job, file };
+}
+
+function expectWholeFile({ job, file }: Awaited<ReturnType<typeof exportFlow>>): void {
+  expect(createHash('sha256').update(file).digest('hex')).toBe(job.checksum);
+  expect(file.length).toBe(job.bytes);
+  const [header, ...rows] = file.toString('utf8').trimEnd().split('\r\n');
+  expect(header).toMatch(/^bucket_start,org_id,org_name,model_id,/);
+  expect(rows).toHaveLength(job.rowCount ?? -1);
+  // A week of three models and several clients.
+  expect(rows.length).toBeGreaterThan(7 * 3);
+}
+
+test('the quickstart’s export is made at once and downloaded, from a folder or a bucket', async () => {
+  const bare = start();
+  await running(bare);
+  const fromFolder = await exportFlow();
+  expectWholeFile(fromFolder);
+  expect(await stop(bare.child)).toBe(0);
+
+  const { S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, S3_REGION } = services();
+  const s3 = { S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_BUCKET, S3_REGION };
+  const store = openS3Store(readSettings(s3));
+  const withBucket = start(s3);
+  await running(withBucket);
+  const fromBucket = await exportFlow();
+  try {
+    expectWholeFile(fromBucket);
+    expect(fromBucket.job.checksum).toBe(fromFolder.job.checksum);
+  } finally {
+    const stem = `analytics/exports/00000000-0000-0000-0000-000000000001/${fromBucket.job.jobId}`;
+    await store.delete([`${stem}.csv`, `${stem}.manifest.json`]);
+    store.close();
+  }
 });
 
 test.each([
