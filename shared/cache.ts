@@ -28,13 +28,14 @@ interface CacheServer {
 
 export type CacheFault = (message: string) => void;
 
-const patienceMs = 250;
-const lateFault = `the cache does not answer within ${patienceMs} ms`;
+/** A cache that is slower than this is no help to the request that asks it. */
+const requestPatienceMs = 250;
 
 /** Opens the cache that the settings name; connects on first use. */
 export function openCache(
   { REDIS_URL: url, REDIS_TOKEN: token }: Pick<Settings, 'REDIS_URL' | 'REDIS_TOKEN'>,
   onFault: CacheFault = () => {},
+  patienceMs = requestPatienceMs,
 ): Cache {
   const server =
     url === undefined
@@ -42,10 +43,11 @@ export function openCache(
       : /^https?:/.test(url)
         ? upstashServer(url, token ?? '')
         : redisServer(url);
-  return forgiving(server, onFault);
+  return forgiving(server, onFault, patienceMs);
 }
 
-function forgiving(server: CacheServer, onFault: CacheFault): Cache {
+function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number): Cache {
+  const lateFault = `the cache does not answer within ${patienceMs} ms`;
   async function orElse<T>(fallback: T, work: () => Promise<T>): Promise<T> {
     try {
       return await within(patienceMs, work(), lateFault);

@@ -17,9 +17,13 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-function open(url: string, token?: string): { cache: Cache; faults: string[] } {
+function open(
+  [url, token]: [string, string?],
+  patienceMs?: number,
+): { cache: Cache; faults: string[] } {
   const faults: string[] = [];
-  const cache = openCache({ REDIS_URL: url, REDIS_TOKEN: token }, (fault) => faults.push(fault));
+  const settings = { REDIS_URL: url, REDIS_TOKEN: token };
+  const cache = openCache(settings, (fault) => faults.push(fault), patienceMs);
   cleanups.push(() => cache.close());
   return { cache, faults };
 }
@@ -56,7 +60,7 @@ describe.each(kinds)('the cache on %s', (name, address) => {
   const key = () => `test:${randomUUID()}`;
 
   test('gives back what was set, whatever text it is', async () => {
-    const { cache, faults } = open(...address());
+    const { cache, faults } = open(address(), 10_000);
     expect(cache.name).toBe(name);
     for (const value of ['1', '{"a":[1,2]}', '', 'ümläut 😀', 'OK', 'null', 'x'.repeat(100_000)]) {
       const at = key();
@@ -68,7 +72,7 @@ describe.each(kinds)('the cache on %s', (name, address) => {
   });
 
   test('sets the time to live in milliseconds, and a value is gone after it', async () => {
-    const { cache } = open(...address());
+    const { cache } = open(address(), 10_000);
     const [long, short] = [key(), key()];
     await cache.set(long, 'v', 60_000);
     await cache.set(short, 'v', 80);
@@ -81,7 +85,7 @@ describe.each(kinds)('the cache on %s', (name, address) => {
   });
 
   test('deletes several keys at once, and none', async () => {
-    const { cache, faults } = open(...address());
+    const { cache, faults } = open(address(), 10_000);
     const keys = [key(), key(), key()];
     for (const one of keys) await cache.set(one, 'v', 60_000);
     await cache.delete(keys.slice(0, 2));
@@ -91,11 +95,11 @@ describe.each(kinds)('the cache on %s', (name, address) => {
   });
 
   test('its check passes', async () => {
-    await expect(open(...address()).cache.check()).resolves.toBeUndefined();
+    await expect(open(address(), 10_000).cache.check()).resolves.toBeUndefined();
   });
 
   test('many calls at once get each its own answer', async () => {
-    const { cache } = open(...address());
+    const { cache } = open(address(), 10_000);
     const keys = Array.from({ length: 50 }, key);
     await Promise.all(keys.map((one) => cache.set(one, one, 60_000)));
     expect(await Promise.all(keys.map((one) => cache.get(one)))).toEqual(keys);
@@ -107,7 +111,7 @@ describe('a lost server costs misses in bounded time', () => {
     ['Redis at a closed port', 'redis://127.0.0.1:1'],
     ['Upstash at a closed port', 'http://127.0.0.1:1'],
   ])('%s', async (_, url) => {
-    const { cache, faults } = open(url, 'token');
+    const { cache, faults } = open([url, 'token']);
     await expectMisses(cache);
     expect(faults).toHaveLength(3);
     for (const fault of faults) expect(fault).not.toBe('');
@@ -116,7 +120,7 @@ describe('a lost server costs misses in bounded time', () => {
   test.each(['redis', 'http'])('a server behind %s:// that never answers', async (scheme) => {
     const silent = await startSilentServer();
     cleanups.push(() => silent.stop());
-    const { cache, faults } = open(`${scheme}://127.0.0.1:${silent.port}`, 'token');
+    const { cache, faults } = open([`${scheme}://127.0.0.1:${silent.port}`, 'token']);
     await expectMisses(cache);
     expect(faults).toHaveLength(3);
     for (const fault of faults) expect(fault).toMatch(/does not answer within 250 ms/);
@@ -124,7 +128,7 @@ describe('a lost server costs misses in bounded time', () => {
 
   test('a Redis that falls silent', async () => {
     const relay = await startTcpRelay(services().REDIS_URL);
-    const { cache } = open(relay.through(services().REDIS_URL));
+    const { cache } = open([relay.through(services().REDIS_URL)]);
     cleanups.push(() => relay.stop());
     await cache.set('x', '1', 60_000);
     expect(await cache.get('x')).toBe('1');
@@ -135,8 +139,8 @@ describe('a lost server costs misses in bounded time', () => {
   test('a wrong password, a wrong token', async () => {
     const wrong = new URL(services().REDIS_URL);
     wrong.password = 'wrong';
-    await expectMisses(open(wrong.href).cache);
-    const { cache, faults } = open(upstash.url, 'wrong');
+    await expectMisses(open([wrong.href]).cache);
+    const { cache, faults } = open([upstash.url, 'wrong']);
     await expectMisses(cache);
     expect(faults[0]).toContain('WRONGPASS');
   });
@@ -149,7 +153,7 @@ describe('a lost server costs misses in bounded time', () => {
     cleanups.push(() => first.stop());
     // The port is kept in the folder, so that the second one listens where the first did.
     const { REDIS_URL } = await runRedis({ folder, supervisor: first, keep: false });
-    const { cache } = open(REDIS_URL);
+    const { cache } = open([REDIS_URL]);
     await cache.set('x', '1', 60_000);
     expect(await cache.get('x')).toBe('1');
     await first.stop();
