@@ -1,6 +1,7 @@
 import { within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf } from './errors.ts';
+import { inClientSpan } from './tracing.ts';
 
 /**
  * A cache that may always be empty: reads that fail are misses, writes that fail are dropped, and
@@ -11,17 +12,24 @@ export interface Cache {
   get(key: string): Promise<string | null>;
   set(key: string, value: string, ttlMs: number): Promise<void>;
   delete(keys: readonly string[]): Promise<void>;
+  /**
+   * Every key that begins so, for people who look into it. Walks through all keys of the server.
+   *
+   * @throws Error when the server does not answer: no keys must not look like an empty cache.
+   */
+  keys(prefix: string): Promise<string[]>;
   /** @throws Error when the server does not answer. */
   check(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The four commands, as a server or its client has them. They may fail. */
+/** The commands, as a server or its client has them. They may fail. */
 interface CacheServer {
   name: Cache['name'];
   get(key: string): Promise<string | null>;
   set(key: string, value: string, ttlMs: number): Promise<unknown>;
   delete(keys: readonly string[]): Promise<unknown>;
+  keys(prefix: string): Promise<string[]>;
   check(): Promise<unknown>;
   close(): Promise<unknown>;
 }
@@ -30,6 +38,10 @@ export type CacheFault = (message: string) => void;
 
 /** A cache that is slower than this is no help to the request that asks it. */
 const requestPatienceMs = 250;
+
+/** A walk through a million keys takes about a second. */
+const walkMaxMs = 30_000;
+const keysPerStep = 1_000;
 
 /** Opens the cache that the settings name; connects on first use. */
 export function openCache(
@@ -48,9 +60,10 @@ export function openCache(
 
 function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number): Cache {
   const lateFault = `the cache does not answer within ${patienceMs} ms`;
-  async function orElse<T>(fallback: T, work: () => Promise<T>): Promise<T> {
+  async function orElse<T>(command: string, fallback: T, work: () => Promise<T>): Promise<T> {
+    const inTime = () => within(patienceMs, work(), lateFault);
     try {
-      return await within(patienceMs, work(), lateFault);
+      return await (server.name === 'memory' ? inTime() : inClientSpan(spanOf(command), inTime));
     } catch (error) {
       onFault(messageOf(error));
       return fallback;
@@ -58,15 +71,17 @@ function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number)
   }
   return {
     name: server.name,
-    get: (key) => orElse(null, () => server.get(key)),
+    get: (key) => orElse('GET', null, () => server.get(key)),
     set: (key, value, ttlMs) =>
-      orElse(undefined, async () => {
+      orElse('SET', undefined, async () => {
         if (ttlMs > 0) await server.set(key, value, ttlMs);
       }),
     delete: (keys) =>
-      orElse(undefined, async () => {
+      orElse('DEL', undefined, async () => {
         if (keys.length > 0) await server.delete(keys);
       }),
+    keys: (prefix) =>
+      within(walkMaxMs, server.keys(prefix), `the cache does not answer within ${walkMaxMs} ms`),
     check: async () => {
       await within(patienceMs, server.check(), lateFault);
     },
@@ -74,6 +89,12 @@ function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number)
       await server.close();
     },
   };
+}
+
+/** Without the key, which may name a tenant. */
+function spanOf(command: string) {
+  const attributes = { 'db.system.name': 'redis', 'db.operation.name': command };
+  return () => ({ name: command, attributes });
 }
 
 function redisServer(url: string): CacheServer {
@@ -104,6 +125,13 @@ function redisServer(url: string): CacheServer {
     set: async (key, value, ttlMs) =>
       (await ready()).set(key, value, { expiration: { type: 'PX', value: ttlMs } }),
     delete: async (keys) => (await ready()).del([...keys]),
+    keys: async (prefix) => {
+      const client = await ready();
+      return walk(async (cursor) => {
+        const step = await client.scan(cursor, { MATCH: globOf(prefix), COUNT: keysPerStep });
+        return [step.cursor, step.keys];
+      });
+    },
     check: async () => (await ready()).ping(),
     close: async () => {
       if (opening !== undefined) (await opening).client.destroy();
@@ -132,9 +160,32 @@ function upstashServer(url: string, token: string): CacheServer {
     get: async (key) => (await ready()).get<string>(key),
     set: async (key, value, ttlMs) => (await ready()).set(key, value, { px: ttlMs }),
     delete: async (keys) => (await ready()).del(...keys),
+    keys: async (prefix) => {
+      const client = await ready();
+      return walk((cursor) => client.scan(cursor, { match: globOf(prefix), count: keysPerStep }));
+    },
     check: async () => (await ready()).ping(),
     close: async () => {},
   };
+}
+
+/** SCAN from cursor 0 until it is 0 again; it may give a key twice. */
+async function walk(
+  step: (cursor: string) => Promise<readonly [cursor: string, keys: readonly string[]]>,
+): Promise<string[]> {
+  const found = new Set<string>();
+  let cursor = '0';
+  do {
+    const [next, keys] = await step(cursor);
+    for (const key of keys) found.add(key);
+    cursor = next;
+  } while (cursor !== '0');
+  return [...found].sort();
+}
+
+/** SCAN takes a pattern: what is special in one is escaped. */
+function globOf(prefix: string): string {
+  return `${prefix.replace(/[*?[\]\\^-]/g, '\\$&')}*`;
 }
 
 /** For one process on one machine. Bounded: the oldest entry goes when there are too many. */
@@ -155,6 +206,7 @@ function memoryServer(entriesMax = 10_000): CacheServer {
     delete: async (keys) => {
       for (const key of keys) entries.delete(key);
     },
+    keys: async (prefix) => [...entries.keys()].filter((key) => key.startsWith(prefix)).sort(),
     check: async () => {},
     close: async () => {},
   };

@@ -3,6 +3,7 @@ import type { PoolConfig } from 'pg';
 import { DeadlineError, within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf, ServiceError } from './errors.ts';
+import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
 
 /** Something that answers SQL. Values are always parameters. */
 export interface Queryable {
@@ -132,41 +133,47 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     canCopy: driverOf(options) === 'pg',
-    query: (text, values) => withClient((client) => run(client, text, values)),
+    query: (text, values) =>
+      inSqlSpan(text, () => withClient((client) => run(client, text, values))),
     transaction: ({ mode = 'write', prelude = '', ...limits }, work) =>
-      withClient(async (client) => {
-        const idleMs =
-          mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
-        const begin = [
-          mode === 'snapshot'
-            ? 'begin isolation level repeatable read read only'
-            : 'begin isolation level read committed',
-          // Just-in-time compilation made a 0.32 s query take 3.2 s.
-          'set local jit = off',
-          `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
-          `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
-          `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
-          prelude,
-        ].join('; ');
-        await within(patienceMs, client.query(begin, []), 'it does not answer');
-        try {
-          const result = await work({
-            query: (text, values) => run(client, text, values),
-            cursor: (text, values, rowsPerFetch) => readCursor(client, text, values, rowsPerFetch),
-            copyFrom: client.copyFrom,
-          });
-          await client.query('commit', []);
-          return result;
-        } catch (error) {
+      inTransactionSpan(() =>
+        withClient(async (client) => {
+          const idleMs =
+            mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
+          const begin = [
+            mode === 'snapshot'
+              ? 'begin isolation level repeatable read read only'
+              : 'begin isolation level read committed',
+            // Just-in-time compilation made a 0.32 s query take 3.2 s.
+            'set local jit = off',
+            `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
+            `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
+            `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
+            prelude,
+          ].join('; ');
+          await inSqlSpan('begin', () =>
+            within(patienceMs, client.query(begin, []), 'it does not answer'),
+          );
           try {
-            await client.query('rollback', []);
-          } catch (fault) {
-            // Without an answer the transaction may still be open: give up this connection.
-            throw new ServiceError('unavailable', 'the database went away', [], error ?? fault);
+            const result = await work({
+              query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
+              cursor: (text, values, rowsPerFetch) =>
+                sqlSpanOver(text, readCursor(client, text, values, rowsPerFetch)),
+              copyFrom: (text, data) => inSqlSpan(text, () => client.copyFrom(text, data)),
+            });
+            await inSqlSpan('commit', () => client.query('commit', []));
+            return result;
+          } catch (error) {
+            try {
+              await inSqlSpan('rollback', () => client.query('rollback', []));
+            } catch (fault) {
+              // Without an answer the transaction may still be open: give up this connection.
+              throw new ServiceError('unavailable', 'the database went away', [], error ?? fault);
+            }
+            throw error;
           }
-          throw error;
-        }
-      }, limits.signal),
+        }, limits.signal),
+      ),
     close: async () => {
       if (opening !== undefined) await (await opening).end();
     },

@@ -1,3 +1,4 @@
+import { inBatchSpan } from './batch-span.ts';
 import type { Database } from './db.ts';
 import { DeadlineError, within } from './deadline.ts';
 import { streamPartitions } from './env.ts';
@@ -8,12 +9,16 @@ import { storeBatch } from './store-batch.ts';
 import type { Broker, BrokerSource } from './stream.ts';
 import { directStream } from './stream-heads.ts';
 import { declareStreams, type StreamSettings } from './stream-topology.ts';
+import type { TraceHeaders } from './tracing.ts';
 import { encodeEvent, type UsageEvent } from './usage-event.ts';
+
+/** Traces that events bring along; of those it does not name, the request's goes on. */
+export type EventOrigins = ReadonlyMap<UsageEvent, TraceHeaders>;
 
 /** Where events taken over HTTP go: safe once `accept` returns. */
 export interface EventSink {
   /** @throws ServiceError `unavailable`; then all may be sent again, since they deduplicate. */
-  accept(events: readonly UsageEvent[]): Promise<void>;
+  accept(events: readonly UsageEvent[], origins?: EventOrigins): Promise<void>;
   /** @throws Error when it could not accept events now. */
   check(): Promise<void>;
 }
@@ -26,20 +31,24 @@ export function streamSink(brokers: BrokerSource, settings: StreamSettings): Eve
   const partitions = streamPartitions(settings);
   /** The connection on which the streams were seen: a sender need not wait for a consumer's start. */
   let declaredOn: Broker | undefined;
-  async function send(events: readonly UsageEvent[]): Promise<void> {
+  async function send(events: readonly UsageEvent[], origins?: EventOrigins): Promise<void> {
     const broker = await brokers.get();
     if (broker !== declaredOn) await declareStreams(broker, settings);
     declaredOn = broker;
-    const messages = events.map((event) => ({
-      queue: partitionOf(event.orgId, partitions),
-      content: encodeEvent(event),
-      messageId: event.eventId,
-    }));
+    const messages = events.map((event) => {
+      const origin = origins?.get(event);
+      return {
+        queue: partitionOf(event.orgId, partitions),
+        content: encodeEvent(event),
+        messageId: event.eventId,
+        ...(origin === undefined ? {} : { headers: { ...origin } }),
+      };
+    });
     await broker.publish(messages, acceptMs);
   }
   return {
-    accept: async (events) => {
-      if (events.length > 0) await inTime(send(events), 'RabbitMQ did not confirm');
+    accept: async (events, origins) => {
+      if (events.length > 0) await inTime(send(events, origins), 'RabbitMQ did not confirm');
     },
     check: async () => {
       const broker = await brokers.get();
@@ -51,10 +60,15 @@ export function streamSink(brokers: BrokerSource, settings: StreamSettings): Eve
 /** Stores at once, by the consumer's own transaction. For work without RabbitMQ. */
 export function directSink(database: Database, storage: EventStorage): EventSink {
   return {
-    accept: async (events) => {
+    accept: async (events, origins) => {
       if (events.length === 0) return;
       const batch = { stream: directStream, events, rejected: 0, position: null };
-      await inTime(storeBatch(database, storage, batch), 'the database did not store it');
+      const stored = inBatchSpan(
+        batch,
+        events.map((event) => origins?.get(event)),
+        () => storeBatch(database, storage, batch),
+      );
+      await inTime(stored, 'the database did not store it');
     },
     check: async () => {
       await database.query('select 1');

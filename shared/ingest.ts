@@ -1,4 +1,5 @@
 import type { Database, Transaction } from './db.ts';
+import { activeTrace } from './tracing.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 /** What one transaction stores: the valid events of a stretch of the stream, and its end. */
@@ -84,12 +85,14 @@ export async function ingest(
   batch: IngestBatch,
   { leaseMs = 10_000, failpoint = () => {} }: IngestOptions = {},
 ): Promise<IngestResult> {
+  // Asked here: within the transaction the active span is one of its statements.
+  const traceparent = activeTrace()?.traceparent ?? null;
   const result = await database.transaction(
     { prelude: createStage, statementTimeoutMs: 60_000, lockTimeoutMs: 20_000 },
     async (transaction) => {
       await stage(database, transaction, batch.events);
       await failpoint('copy');
-      const counts = await insert(transaction, batch);
+      const counts = await insert(transaction, batch, traceparent);
       await failpoint('insert');
       await advance(transaction, batch, counts, leaseMs);
       await failpoint('offset');
@@ -159,7 +162,11 @@ function escapeCell(cell: string): string {
   return cell.replace(/[\\\t\n\r]/g, (character) => escapes[character] ?? character);
 }
 
-async function insert(transaction: Transaction, batch: IngestBatch): Promise<IngestResult> {
+async function insert(
+  transaction: Transaction,
+  batch: IngestBatch,
+  traceparent: string | null,
+): Promise<IngestResult> {
   const { events, stream, rejected, position } = batch;
   const [first, last] = timeRange(events);
   const [counted] = await transaction.query<{ batch_id: number; stored: number }>(
@@ -190,9 +197,9 @@ async function insert(transaction: Transaction, batch: IngestBatch): Promise<Ing
   await transaction.query(
     `insert into analytics.ingestion_batches (
        batch_id, stream, first_offset, last_offset, received, stored, duplicates, conflicts,
-       rejected, min_occurred_at, max_occurred_at, folded_at
+       rejected, min_occurred_at, max_occurred_at, traceparent, folded_at
      ) overriding system value
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
              case when $6 = 0 then clock_timestamp() end)`,
     [
       batchId,
@@ -206,6 +213,7 @@ async function insert(transaction: Transaction, batch: IngestBatch): Promise<Ing
       rejected,
       first,
       last,
+      traceparent,
     ],
   );
   return { batchId, stored, duplicates, conflicts };

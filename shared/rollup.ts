@@ -1,6 +1,8 @@
+import type { Span } from '@opentelemetry/api';
 import type { Database, Transaction } from './db.ts';
 import { ServiceError } from './errors.ts';
 import { binSql, packSql } from './histogram.ts';
+import { inSpan, linksTo, traceIn } from './tracing.ts';
 
 export interface FoldReport {
   batches: number;
@@ -44,6 +46,10 @@ const createIncrements = `
  * @returns null when another folder is at work: a second would only wait on the same rows.
  */
 export async function fold(database: Database): Promise<FoldReport | null> {
+  return inSpan('fold', {}, (span) => foldOnce(database, span));
+}
+
+async function foldOnce(database: Database, span: Span): Promise<FoldReport | null> {
   const startedMs = performance.now();
   return database.transaction(
     { prelude: createIncrements, statementTimeoutMs: 300_000, lockTimeoutMs: 10_000 },
@@ -53,8 +59,13 @@ export async function fold(database: Database): Promise<FoldReport | null> {
         [foldLock],
       );
       if (lock?.held !== true) return null;
-      const batches = await transaction.query<{ id: number; first: Date; last: Date }>(
-        `select batch_id as id, min_occurred_at as first, max_occurred_at as last
+      const batches = await transaction.query<{
+        id: number;
+        first: Date;
+        last: Date;
+        traceparent: string | null;
+      }>(
+        `select batch_id as id, min_occurred_at as first, max_occurred_at as last, traceparent
          from analytics.ingestion_batches
          where folded_at is null
          order by batch_id
@@ -66,6 +77,8 @@ export async function fold(database: Database): Promise<FoldReport | null> {
         await recordSuccess(transaction, startedMs);
         return { batches: 0, hourlyRows: 0, models: [] };
       }
+      span.setAttribute('analytics.fold.batches', batches.length);
+      span.addLinks(linksTo(batches.flatMap((batch) => traceIn({ ...batch }) ?? [])));
       const ids = batches.map(({ id }) => id);
       const from = new Date(Math.min(...batches.map(({ first }) => first.getTime())));
       const through = new Date(Math.max(...batches.map(({ last }) => last.getTime())));

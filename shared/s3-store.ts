@@ -7,6 +7,7 @@ import { type S3Place, s3Failure, s3StoreError } from './s3-fault.ts';
 import { checkMetadata, storeBody } from './store-body.ts';
 import { StoreError } from './store-error.ts';
 import { proveStore } from './store-proof.ts';
+import { inClientSpan } from './tracing.ts';
 
 export type S3Settings = Pick<
   Settings,
@@ -32,10 +33,23 @@ export function openS3Store(settings: S3Settings, { requestMs = 30_000 } = {}): 
   };
   type Clients = Awaited<ReturnType<typeof openClients>>;
 
-  async function patiently<T>(operation: string, work: (s3: Clients) => Promise<T>): Promise<T> {
-    const s3 = await ready();
-    return work(s3).catch((error: unknown) => {
-      throw s3StoreError(error, operation, place);
+  /** By the conventions for AWS SDKs. */
+  function inS3Span<T>(operation: string, work: () => Promise<T>): Promise<T> {
+    const attributes = {
+      'rpc.system': 'aws-api',
+      'rpc.service': 'S3',
+      'rpc.method': operation,
+      'aws.s3.bucket': Bucket,
+    };
+    return inClientSpan(() => ({ name: `S3.${operation}`, attributes }), work);
+  }
+
+  function patiently<T>(operation: string, work: (s3: Clients) => Promise<T>): Promise<T> {
+    return inS3Span(operation, async () => {
+      const s3 = await ready();
+      return work(s3).catch((error: unknown) => {
+        throw s3StoreError(error, operation, place);
+      });
     });
   }
   function quickly<T>(
@@ -83,7 +97,7 @@ export function openS3Store(settings: S3Settings, { requestMs = 30_000 } = {}): 
         // No abortController: with one, done() rejects before the upload is ended on the server.
       });
       try {
-        const { ETag } = await upload.done();
+        const { ETag } = await inS3Span('PutObject', () => upload.done());
         // Ceph 16 leaves the ETag of what was put together from parts out of its answer.
         const etag = ETag || (await headOf(s3, s3.patient, key)).etag;
         return { etag: bareEtag(etag), bytes: source.bytes };

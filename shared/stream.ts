@@ -1,6 +1,7 @@
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { within } from './deadline.ts';
 import { messageOf, ServiceError } from './errors.ts';
+import { inPublishSpan } from './publish-span.ts';
 
 /**
  * RabbitMQ over AMQP 0-9-1, and what a stream asks of it: consumers do not compete, an ack only
@@ -180,6 +181,25 @@ export async function connectBroker(
     }
   }
 
+  async function publish(messages: readonly OutgoingMessage[], timeoutMs: number): Promise<void> {
+    confirming ??= confirmChannel().catch((error: unknown) => {
+      confirming = undefined;
+      throw error;
+    });
+    let isLate = false;
+    // A broker that froze does not even open a channel: the limit holds for that too.
+    const all = confirming.then(async (opened) => {
+      if (!isLate) await Promise.all(messages.map((message) => publishOne(opened, message)));
+    });
+    try {
+      await within(timeoutMs, all, `RabbitMQ did not confirm within ${timeoutMs} ms`);
+    } catch (error) {
+      isLate = true;
+      if (error instanceof ServiceError) throw error;
+      throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
+    }
+  }
+
   async function read<T>(
     stream: string,
     from: number | 'first' | 'last',
@@ -286,22 +306,7 @@ export async function connectBroker(
     ensureQueue: (queue) => ensure(queue, { arguments: { 'x-queue-type': 'quorum' } }),
     publish: async (messages, timeoutMs) => {
       if (messages.length === 0) return;
-      confirming ??= confirmChannel().catch((error: unknown) => {
-        confirming = undefined;
-        throw error;
-      });
-      let isLate = false;
-      // A broker that froze does not even open a channel: the limit holds for that too.
-      const all = confirming.then(async (opened) => {
-        if (!isLate) await Promise.all(messages.map((message) => publishOne(opened, message)));
-      });
-      try {
-        await within(timeoutMs, all, `RabbitMQ did not confirm within ${timeoutMs} ms`);
-      } catch (error) {
-        isLate = true;
-        if (error instanceof ServiceError) throw error;
-        throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
-      }
+      await inPublishSpan(messages, (traced) => publish(traced, timeoutMs));
     },
     read: (stream, from, credit, map) => read(stream, from ?? 'first', credit, map),
     head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,

@@ -1,49 +1,59 @@
-import { type Attributes, SpanStatusCode, trace } from '@opentelemetry/api';
-import { type Logger as PinoLogger, pino } from 'pino';
+import { trace } from '@opentelemetry/api';
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 import type { Settings } from './env.ts';
-import { messageOf } from './errors.ts';
+import { redactor } from './redaction.ts';
 
 export type Logger = PinoLogger;
 
 /**
- * JSON lines on standard output, each with the service, the function and, in a span, the trace.
- * Where one process runs several functions, each names itself in a child.
+ * JSON lines on standard output, each with the service, the function and, in a span, the trace;
+ * without secrets. Where one process runs several functions, each names itself in a child.
+ *
+ * @param destination for tests that read the lines
  */
 export function createLogger(
-  settings: Pick<Settings, 'SERVICE_NAME' | 'LOG_LEVEL'>,
+  settings: Pick<Settings, 'SERVICE_NAME' | 'LOG_LEVEL'> & Partial<Settings>,
   functionName?: string,
+  destination: DestinationStream = pino.destination(1),
 ): Logger {
-  return pino({
-    level: settings.LOG_LEVEL,
-    base: {
-      service: settings.SERVICE_NAME,
-      ...(functionName === undefined ? {} : { function: functionName }),
+  return pino(
+    {
+      level: settings.LOG_LEVEL,
+      base: {
+        service: settings.SERVICE_NAME,
+        ...(functionName === undefined ? {} : { function: functionName }),
+      },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: redactor(settings) },
+      mixin: () => {
+        const traceId = trace.getActiveSpan()?.spanContext().traceId;
+        return traceId === undefined ? {} : { traceId };
+      },
     },
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    mixin: () => {
-      const traceId = trace.getActiveSpan()?.spanContext().traceId;
-      return traceId === undefined ? {} : { traceId };
-    },
-  });
+    destination,
+  );
 }
 
-/** Runs work in a span. Without an OpenTelemetry SDK this costs next to nothing. */
-export function inSpan<T>(
-  name: string,
-  attributes: Attributes,
-  work: () => Promise<T>,
-): Promise<T> {
-  return trace
-    .getTracer('analytics-service')
-    .startActiveSpan(name, { attributes }, async (span) => {
-      try {
-        return await work();
-      } catch (error) {
-        span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
-        throw error;
-      } finally {
-        span.end();
-      }
-    });
+/**
+ * Sends spans to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without one nothing happens, and nothing of the SDK
+ * is even loaded.
+ *
+ * @returns how to send what is left, in 3 s at most, and stop
+ */
+export async function startTracing(
+  settings: Settings,
+  functionName: string,
+  logger: Logger,
+): Promise<() => Promise<void>> {
+  if (settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return async () => {};
+  const { startSdk } = await import('./tracing-sdk.ts');
+  return startSdk({
+    resource: {
+      'service.name': settings.SERVICE_NAME,
+      'deployment.environment.name': settings.ENVIRONMENT,
+      'faas.name': functionName,
+    },
+    onFault: (reason) => logger.warn({ reason }, 'spans are lost'),
+  });
 }

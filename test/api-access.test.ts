@@ -3,11 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { roles as everyRole } from '../shared/access.ts';
 import { openDatabase } from '../shared/db.ts';
 import { openFolderStore } from '../shared/folder-store.ts';
-import { type AuditLog, auditLog } from './support/audit-log.ts';
+import { type AuditLog, auditLine, auditLog } from './support/audit-log.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
+import { logLines } from './support/log-lines.ts';
 import { type System, type SystemOptions, startSystem } from './support/system.ts';
 
 const own = randomUUID();
@@ -302,6 +304,70 @@ test('an actor may name several roles and orgs, spaced and in any case', async (
     'X-Actor-Orgs': `${other}, ${own.toUpperCase()} `,
   });
   expect(status).toBe(200);
+});
+
+/** Open by design: no decision is taken, so there is nothing to audit. */
+const openRoutes = /^\/analytics\/v1\/(status\/|openapi\.json$|docs\b|exports\/files\/)/;
+
+test('every route of the service is tried here, or open to all', () => {
+  const tried = new Set(
+    everyRoute.map(({ method, path }) => {
+      const [bare = ''] = path.split('?');
+      const template = bare
+        .replace(own, ':orgId')
+        .replace(jobId, ':jobId')
+        .replace(allJobId, ':jobId');
+      return `${method} ${template}`;
+    }),
+  );
+  const served = system.app.routes
+    .filter(({ method, path }) => method !== 'ALL' && path.startsWith('/analytics/'))
+    .filter(({ path }) => !openRoutes.test(path))
+    .map(({ method, path }) => `${method} ${path}`);
+  expect([...new Set(served)].sort()).toEqual([...tried].sort());
+});
+
+/** The whole line, as whoever collects the log reads it. */
+const loggedDecision = z.strictObject({
+  level: z.literal('info'),
+  time: z.iso.datetime(),
+  service: z.literal('analytics-service'),
+  function: z.string(),
+  requestId: z.uuid(),
+  msg: z.literal('access decision'),
+  audit: auditLine.extend({
+    action: z.string().regex(/^[a-z]+:[a-z]+$/),
+    orgId: z.uuid().nullable(),
+    requestId: z.uuid(),
+  }),
+});
+
+test('allowed or denied, each request of each route leaves one line that fits its schema', async () => {
+  const lines = logLines({ LOG_LEVEL: 'info' });
+  const logged = await start({ logger: lines.logger });
+  try {
+    for (const route of everyRoute) {
+      for (const [headers, allowed] of [
+        [actorHeaders(['admin'], [own]), true],
+        // Where no role is asked for, any actor may.
+        [actorHeaders(['nothing'], [own]), route.roles.length === 0],
+        [{}, false],
+      ] as const) {
+        const { requestId } = await ask(route, headers, logged);
+        const found = lines.all().filter((line) => line.requestId === requestId && 'audit' in line);
+        expect(found).toHaveLength(1);
+        const { audit: decision, requestId: id } = loggedDecision.parse(found[0]);
+        expect(decision).toMatchObject({
+          allowed,
+          action: route.action,
+          orgId: route.orgId,
+          requestId: id,
+        });
+      }
+    }
+  } finally {
+    await logged.close();
+  }
 });
 
 test('a path that needs no actor writes no audit line', async () => {

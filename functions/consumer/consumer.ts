@@ -117,6 +117,9 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
     stop: async () => {
       stopping.abort();
       await work;
+      await report().catch((error: unknown) => {
+        logger.warn({ ...interval, reason: messageOf(error) }, 'last lag is not known');
+      });
       await foldNews().catch((error: unknown) => {
         // The schedule's refresh folds what is left.
         logger.warn({ reason: messageOf(error) }, 'last fold failed');

@@ -1,10 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inBatchSpan } from '../../shared/batch-span.ts';
 import { type Database, sqlState } from '../../shared/db.ts';
 import { deadLetterQueueOf, type RejectedMessage, sendRejects } from '../../shared/dead-letters.ts';
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage } from '../../shared/event-storage.ts';
-import { type IngestOptions, LeaseLostError } from '../../shared/ingest.ts';
+import {
+  type IngestBatch,
+  type IngestOptions,
+  type IngestResult,
+  LeaseLostError,
+} from '../../shared/ingest.ts';
 import { isMissingPartition, storeBatch } from '../../shared/store-batch.ts';
 import type { Broker, BrokerSource, StreamMessage, StreamReader } from '../../shared/stream.ts';
 import {
@@ -16,7 +22,8 @@ import {
   type StreamLease,
 } from '../../shared/stream-lease.ts';
 import { declareStreams } from '../../shared/stream-topology.ts';
-import { inSpan, type Logger } from '../../shared/telemetry.ts';
+import type { Logger } from '../../shared/telemetry.ts';
+import { type TraceHeaders, traceIn } from '../../shared/tracing.ts';
 import { decodeMessage, type UsageEvent } from '../../shared/usage-event.ts';
 
 export interface PartitionDeps {
@@ -132,11 +139,7 @@ async function drainUnderLease(
         }
         continue;
       }
-      await whileRenewing(lease, deps, () =>
-        inSpan('ingest batch', { 'messaging.batch.message_count': items.length }, () =>
-          store(broker, lease, items, deps),
-        ),
-      );
+      await whileRenewing(lease, deps, () => store(broker, lease, items, deps));
       reader.acknowledge();
       onProgress();
     }
@@ -250,7 +253,7 @@ async function storeOnce(
   items: readonly Item[],
   deps: PartitionDeps,
 ): Promise<void> {
-  const { database, storage, settings, leaseMs, failpoint, onCommit } = deps;
+  const { database, storage, settings, logger, leaseMs, failpoint, onCommit } = deps;
   const events: UsageEvent[] = [];
   const rejects: RejectedMessage[] = [];
   for (const { event, message, reasons } of items) {
@@ -259,22 +262,42 @@ async function storeOnce(
   }
   const [first, last] = [items[0], items.at(-1)];
   if (first === undefined || last === undefined) return;
-  // Confirmed before the offset moves past them: a crash in between repeats them, never loses them.
-  await sendRejects(broker, deadLetterQueueOf(settings), rejects);
-  const { stored, duplicates } = await storeBatch(
-    database,
-    storage,
-    {
-      stream: lease.stream,
-      events,
-      rejected: rejects.length,
-      position: {
-        firstOffset: first.message.offset,
-        lastOffset: last.message.offset,
-        epoch: lease.epoch,
-      },
+  const batch = {
+    stream: lease.stream,
+    events,
+    rejected: rejects.length,
+    position: {
+      firstOffset: first.message.offset,
+      lastOffset: last.message.offset,
+      epoch: lease.epoch,
     },
-    failpoint === undefined ? { leaseMs } : { leaseMs, failpoint },
+  };
+  const startedMs = performance.now();
+  const result = await inBatchSpan(batch, originsOf(items), async () => {
+    // Confirmed before the offset moves past them: a crash in between repeats them, never loses them.
+    await sendRejects(broker, deadLetterQueueOf(settings), rejects);
+    const options = failpoint === undefined ? { leaseMs } : { leaseMs, failpoint };
+    const stored = await storeBatch(database, storage, batch, options);
+    logBatch(logger, batch, stored, startedMs);
+    return stored;
+  });
+  onCommit({ ...result, rejected: rejects.length });
+}
+
+function* originsOf(items: readonly Item[]): Generator<TraceHeaders | undefined> {
+  for (const { message } of items) yield traceIn(message.headers);
+}
+
+/** Of the many batches that are as they should be only the interval's sums are told. */
+function logBatch(
+  logger: Logger,
+  { stream, rejected, position }: IngestBatch,
+  { batchId, stored, duplicates, conflicts }: IngestResult,
+  startedMs: number,
+): void {
+  const durationMs = Math.round(performance.now() - startedMs);
+  logger[rejected + conflicts > 0 ? 'info' : 'debug'](
+    { stream, batchId, stored, duplicates, conflicts, rejected, ...position, durationMs },
+    'batch stored',
   );
-  onCommit({ stored, duplicates, rejected: rejects.length });
 }

@@ -14,7 +14,13 @@ import {
 } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
-import { type Decoded, decodeEvent, type EventRules } from '../../shared/usage-event.ts';
+import type { TraceHeaders } from '../../shared/tracing.ts';
+import {
+  type Decoded,
+  decodeEvent,
+  type EventRules,
+  type UsageEvent,
+} from '../../shared/usage-event.ts';
 
 export interface EventsDeps {
   sink: EventSink;
@@ -46,9 +52,10 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
     const actor = access.authorize(context, { action: 'events:write', anyOf, orgId: null });
     const isEverywhere = actor.roles.includes(roles.admin);
     const { candidates } = await readCandidates(context, rules());
-    const accepted = [];
+    const accepted: UsageEvent[] = [];
+    const origins = new Map<UsageEvent, TraceHeaders>();
     const results: EventResult[] = [];
-    for (const [index, { eventId, decoded }] of candidates.entries()) {
+    for (const [index, { eventId, decoded, trace }] of candidates.entries()) {
       if ('faults' in decoded) {
         results.push({ index, eventId, status: 'rejected', errors: decoded.faults });
       } else if (!isEverywhere && !actor.orgs.includes(decoded.event.orgId)) {
@@ -56,10 +63,11 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
         results.push({ index, eventId, status: 'rejected', errors: [{ path: 'orgId', message }] });
       } else {
         accepted.push(decoded.event);
+        if (trace !== undefined) origins.set(decoded.event, trace);
         results.push({ index, eventId, status: 'accepted' });
       }
     }
-    await sink.accept(accepted);
+    await sink.accept(accepted, origins);
     const rejected = results.length - accepted.length;
     return json(context, { accepted: accepted.length, rejected, results }, 202);
   });
@@ -86,6 +94,8 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
 interface Candidate {
   eventId: string | null;
   decoded: Decoded;
+  /** Where a CloudEvent was made. */
+  trace?: TraceHeaders | undefined;
 }
 
 /** Everything in the request that wants to be an event. */
@@ -152,6 +162,7 @@ function fromCloudEvent(result: CloudEventResult, rules: EventRules): Candidate 
   return {
     eventId: textIn(data, 'eventId'),
     decoded: faults.length > 0 ? { faults } : decoded,
+    trace: 'event' in result ? result.event.trace : undefined,
   };
 }
 

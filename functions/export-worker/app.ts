@@ -16,7 +16,9 @@ export function exportWorkerApp(runs: ExportRuns, path = '/'): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.post(path, async (context) => {
     const event = await readCloudEvent(context);
-    if (event.type === exportRequestedType) return json(context, await runs.drain());
+    if (event.type === exportRequestedType) {
+      return json(context, await runs.drain({ jobId: event.id, trace: event.trace }));
+    }
     if (event.type !== pingType) throw wrongType(event, [exportRequestedType, pingType]);
     const job = jobOfPing(event, ['exports', 'monthly-exports']);
     return json(context, await (job === 'exports' ? runs.sweep() : runs.monthly()));

@@ -2,12 +2,12 @@ import { messageOf } from '../../shared/errors.ts';
 import { endStaleUploads, expireExports } from '../../shared/export-retention.ts';
 import { isDue } from '../../shared/job-runs.ts';
 import { requestMonthlyExports } from '../../shared/monthly-exports.ts';
-import { createExportWorker, type WorkerDeps, type WorkReport } from './worker.ts';
+import { type Announced, createExportWorker, type WorkerDeps, type WorkReport } from './worker.ts';
 
 /** What sets the worker off. */
 export interface ExportRuns {
-  /** Works on what is due. */
-  drain(): Promise<WorkReport>;
+  /** Works on what is due; what was announced goes on its own trace. */
+  drain(announced?: Announced): Promise<WorkReport>;
   /** Once an hour expires what is past its time and asks for monthly exports; then drains. */
   sweep(): Promise<WorkReport>;
   /** Asks for monthly exports now; then drains. */
@@ -39,7 +39,7 @@ export function createExportRuns(deps: WorkerDeps): ExportRuns {
   };
 
   return {
-    drain: () => worker.drain(),
+    drain: (announced) => worker.drain(announced),
     sweep: async () => {
       await housekeep();
       return worker.drain();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Span, SpanStatusCode } from '@opentelemetry/api';
 import type { Database, Queryable } from '../../shared/db.ts';
 import { within } from '../../shared/deadline.ts';
 import type { Settings } from '../../shared/env.ts';
@@ -18,7 +19,8 @@ import {
   renewExportLease,
 } from '../../shared/export-queue.ts';
 import type { ObjectStore } from '../../shared/object-store.ts';
-import { inSpan, type Logger } from '../../shared/telemetry.ts';
+import type { Logger } from '../../shared/telemetry.ts';
+import { inSpan, type TraceHeaders } from '../../shared/tracing.ts';
 
 export interface WorkerDeps {
   database: Database;
@@ -35,9 +37,18 @@ export interface WorkReport {
   failed: number;
 }
 
+/** A job that a CloudEvent names, and the trace that it was asked for in. */
+export interface Announced {
+  jobId: string;
+  trace?: TraceHeaders | undefined;
+}
+
 export interface ExportWorker {
-  /** Works on due jobs until there is none; at most `EXPORT_WORKER_CONCURRENCY` at a time. */
-  drain(): Promise<WorkReport>;
+  /**
+   * Works on due jobs until there is none; at most `EXPORT_WORKER_CONCURRENCY` at a time. The
+   * announced one is found like all others; that it was announced only says which trace it is of.
+   */
+  drain(announced?: Announced): Promise<WorkReport>;
   /** Gives back what it is working on and takes nothing more. */
   stop(): Promise<void>;
 }
@@ -48,13 +59,37 @@ const defaultLeaseMs = 60_000;
 const attemptMaxMs = 3_600_000;
 /** After this a run claims nothing more: its request is answered before the platform ends it. */
 const claimingMaxMs = 240_000;
+/** Another worker may take an announced job: its trace must not stay here forever. */
+const tracesMax = 1_000;
 
 export function createExportWorker(deps: WorkerDeps): ExportWorker {
   const { settings, logger, leaseMs = defaultLeaseMs } = deps;
   const attemptDeps = { ...deps, leaseMs, queue: promptly(deps.database, leaseMs / 2) };
   const stopping = new AbortController();
   const lanes = new Set<Promise<void>>();
+  const traces = new Map<string, TraceHeaders>();
   let calls = 0;
+
+  function remember({ jobId, trace }: Announced): void {
+    if (trace === undefined) return;
+    traces.set(jobId, trace);
+    const [oldest] = traces.keys();
+    if (traces.size > tracesMax && oldest !== undefined) traces.delete(oldest);
+  }
+
+  function tracedAttempt(claimed: ClaimedJob): Promise<Outcome> {
+    const { jobId } = claimed.job;
+    const trace = traces.get(jobId);
+    traces.delete(jobId);
+    const work = async (span: Span) => {
+      const outcome = await attempt(claimed, attemptDeps, stopping.signal);
+      if (outcome === 'retrying' || outcome === 'failed') {
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      }
+      return outcome;
+    };
+    return inSpan('export', { attributes: { 'analytics.export.job_id': jobId } }, work, trace);
+  }
 
   /** Claims and works until nothing is due, nor was asked for in the meantime. */
   async function runLane(report: WorkReport): Promise<void> {
@@ -62,13 +97,15 @@ export function createExportWorker(deps: WorkerDeps): ExportWorker {
     while (!stopping.signal.aborted && performance.now() - startedMs < claimingMaxMs) {
       const callsBefore = calls;
       const claimed = await claimExportJob(attemptDeps.queue, newOwner(), leaseMs);
-      if (claimed !== null) count(report, await attempt(claimed, attemptDeps, stopping.signal));
-      else if (calls === callsBefore) return;
+      if (claimed !== null) {
+        count(report, await tracedAttempt(claimed));
+      } else if (calls === callsBefore) return;
     }
   }
 
   return {
-    drain: async () => {
+    drain: async (announced) => {
+      if (announced !== undefined) remember(announced);
       calls += 1;
       const report = { succeeded: 0, retrying: 0, failed: 0 };
       const started: Promise<void>[] = [];
@@ -135,16 +172,14 @@ async function attempt(
     if (claimed.wasAbandoned) logger.warn('the worker before abandoned this export');
     if (job.attempts > attemptsMax) return await giveUp(claimed, deps, logger);
     const startedMs = performance.now();
-    const written = await inSpan('export', { 'export.job_id': job.jobId }, async () => {
-      // What an attempt before left half uploaded can then no more be completed, by anyone.
-      if (job.attempts > 1) {
-        await store.abortUploads(objectKeysOf(job).file, new Date());
-      }
-      return writeExport(database, store, job, {
-        settings,
-        signal,
-        beforeVisible: () => renewExportLease(queue, claimed, leaseMs),
-      });
+    // What an attempt before left half uploaded can then no more be completed, by anyone.
+    if (job.attempts > 1) {
+      await store.abortUploads(objectKeysOf(job).file, new Date());
+    }
+    const written = await writeExport(database, store, job, {
+      settings,
+      signal,
+      beforeVisible: () => renewExportLease(queue, claimed, leaseMs),
     });
     await completeExportJob(queue, claimed, written, settings.EXPORT_RETENTION_DAYS);
     const { rowCount, bytes, objectKey } = written;

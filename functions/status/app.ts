@@ -7,6 +7,7 @@ import type { Settings } from '../../shared/env.ts';
 import { cachedOrgTimes, modelFreshness, overallFreshness } from '../../shared/freshness.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
+import { healthLog } from '../../shared/http/health-log.ts';
 import { json } from '../../shared/http/json.ts';
 import {
   orgOf,
@@ -33,6 +34,7 @@ const freshnessParameters = z.strictObject({
 export function statusApp(deps: StatusDeps): Hono<AppEnv> {
   const { database, cache, access, settings, components } = deps;
   const app = new Hono<AppEnv>().basePath('/analytics/v1');
+  const noteHealth = healthLog('readyz');
 
   app.get('/orgs/:orgId/freshness', async (context) => {
     const orgId = orgOf(context);
@@ -50,8 +52,8 @@ export function statusApp(deps: StatusDeps): Hono<AppEnv> {
   app.get('/status/healthz', (context) => context.text('OK'));
 
   app.get('/status/readyz', async (context) => {
-    const answer = await readiness(components);
-    context.var.logger.debug(answer, 'readiness');
+    const { answer, faults } = await readiness(components);
+    noteHealth(context.var.logger, faults);
     const isServing = answer.components.database === 'healthy';
     return json(context, answer, isServing ? 200 : 503);
   });

@@ -1,4 +1,6 @@
 import { within } from '../../shared/deadline.ts';
+import { messageOf } from '../../shared/errors.ts';
+import type { HealthFaults } from '../../shared/http/health-log.ts';
 
 export const componentNames = ['database', 'stream', 'cache', 'objectStore'] as const;
 export type ComponentName = (typeof componentNames)[number];
@@ -15,30 +17,33 @@ export interface ReadinessAnswer {
 /** The contract's second for an answer, with some to spare. */
 const patienceMs = 850;
 
-/** Looks at all components side by side; one that does not answer in time is unhealthy. */
-export async function readiness(components: Components): Promise<ReadinessAnswer> {
-  const [database, stream, cache, objectStore] = await Promise.all([
-    look(components.database),
-    look(components.stream),
-    look(components.cache),
-    look(components.objectStore),
-  ]);
-  const found = { database, stream, cache, objectStore };
-  return {
-    status: Object.values(found).includes('unhealthy') ? 'degraded' : 'ready',
-    components: found,
-    timestamp: new Date().toISOString(),
+/**
+ * Looks at all components side by side; one that does not answer in time is unhealthy.
+ *
+ * @returns what the caller is told, and for us why which component is not well
+ */
+export async function readiness(
+  components: Components,
+): Promise<{ answer: ReadinessAnswer; faults: HealthFaults }> {
+  const faults: Record<string, string> = {};
+  const look = async (name: ComponentName) => {
+    const check = components[name];
+    if (check === null) return 'not_configured';
+    try {
+      await within(patienceMs, check(), 'it does not answer');
+      return 'healthy';
+    } catch (error) {
+      faults[name] = messageOf(error);
+      return 'unhealthy';
+    }
   };
-}
-
-async function look(
-  check: (() => Promise<void>) | null,
-): Promise<ReadinessAnswer['components'][ComponentName]> {
-  if (check === null) return 'not_configured';
-  try {
-    await within(patienceMs, check(), 'it does not answer');
-    return 'healthy';
-  } catch {
-    return 'unhealthy';
-  }
+  const [database, stream, cache, objectStore] = await Promise.all([
+    look('database'),
+    look('stream'),
+    look('cache'),
+    look('objectStore'),
+  ]);
+  const status = Object.keys(faults).length > 0 ? 'degraded' : 'ready';
+  const found = { database, stream, cache, objectStore };
+  return { answer: { status, components: found, timestamp: new Date().toISOString() }, faults };
 }

@@ -6,7 +6,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { type Server, serve } from '../../shared/http/serve.ts';
 import { migrate } from '../../shared/migrate.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { createLogger, startTracing } from '../../shared/telemetry.ts';
 import { sampleOrgs } from '../sample-events.ts';
 import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
@@ -74,6 +74,7 @@ export async function runLocal(
     }
     await checkDatabase(databaseUrl);
     const logger = createLogger(settings);
+    closers.push(await startTracing(settings, 'local', logger));
     const exportsFolder = join(options.dataFolder, 'exports');
     const service = await openService(settings, logger, {
       exportsFolder,

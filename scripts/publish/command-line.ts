@@ -1,7 +1,8 @@
 import { type Command, CommanderError } from 'commander';
 import { z } from 'zod';
-import { SettingsError } from '../../shared/env.ts';
+import { readSettings, SettingsError } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { createLogger, startTracing } from '../../shared/telemetry.ts';
 
 /** The command was called wrongly: one clear line that names the option, exit code 2. */
 export class UsageError extends Error {
@@ -35,14 +36,23 @@ export function readOptions<Schema extends z.ZodType>(
   throw new UsageError(faults.join('; '));
 }
 
-/** The work's exit code, or 2 for wrong usage and 1 for what failed, each with one line. */
+/**
+ * The work's exit code, or 2 for wrong usage and 1 for what failed, each with one line. What it
+ * publishes is traced where `OTEL_EXPORTER_OTLP_ENDPOINT` says so.
+ */
 export async function runCommand(name: string, work: () => Promise<number>): Promise<number> {
+  let stopTracing = async () => {};
   try {
+    const settings = readSettings(process.env);
+    const logger = createLogger(settings, name, process.stderr);
+    stopTracing = await startTracing(settings, name, logger);
     return await work();
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
     process.stderr.write(`${name}: ${messageOf(error)}\n`);
     return error instanceof UsageError || error instanceof SettingsError ? 2 : 1;
+  } finally {
+    await stopTracing();
   }
 }
 

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import type { Settings } from '../env.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
+import { inSpan, isTracing, traceIn } from '../tracing.ts';
 import { identifyActor } from './actor.ts';
 import type { AppEnv } from './context.ts';
-import { httpMetrics } from './metrics.ts';
+import { healthLog } from './health-log.ts';
+import { httpMetrics, knownMethods } from './metrics.ts';
 import { onError, onNotFound, problem } from './problem.ts';
 
 export interface HttpAppOptions {
@@ -32,6 +35,7 @@ const bodyMaxBytes = 8_388_608;
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const { settings, logger, routes, ready = async () => {}, metrics } = options;
   const measured = httpMetrics();
+  const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
   app.notFound(onNotFound);
@@ -42,9 +46,12 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   app.get('/health/readiness', async (context) => {
     try {
       await ready();
+      noteReadiness(context.var.logger, {});
       return context.text('OK');
     } catch (error) {
-      return problem(context, 'unavailable', messageOf(error));
+      const reason = messageOf(error);
+      noteReadiness(context.var.logger, { ready: reason });
+      return problem(context, 'unavailable', reason);
     }
   });
   app.get('/metrics', async (context) => {
@@ -85,18 +92,33 @@ function identifyRequest(logger: Logger): MiddlewareHandler<AppEnv> {
   };
 }
 
+/** A span for each request, named by its route; a caller's trace goes on. */
 function traceRequest(): MiddlewareHandler<AppEnv> {
-  const tracer = trace.getTracer('analytics-service');
   return function traceRequest(context, next) {
-    const options = {
-      kind: SpanKind.SERVER,
-      attributes: { 'http.request.method': context.req.method, 'url.path': context.req.path },
+    if (!isTracing()) return next();
+    const { method, path } = context.req;
+    const attributes = {
+      'http.request.method': knownMethods.has(method) ? method : '_OTHER',
+      'url.path': path,
+      'url.scheme': new URL(context.req.url).protocol.slice(0, -1),
     };
-    return tracer.startActiveSpan(context.req.method, options, async (span) => {
-      await next();
-      span.setAttribute('http.response.status_code', context.res.status);
-      if (context.res.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
-      span.end();
-    });
+    return inSpan(
+      knownMethods.has(method) ? method : 'HTTP',
+      { kind: SpanKind.SERVER, attributes },
+      async (span) => {
+        await next();
+        const route = routePath(context, -1);
+        // Only middleware matched.
+        if (!route.endsWith('*')) {
+          span.updateName(`${method} ${route}`).setAttribute('http.route', route);
+        }
+        const { status } = context.res;
+        span.setAttribute('http.response.status_code', status);
+        if (status < 500) return;
+        span.setAttribute('error.type', String(status));
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      },
+      traceIn(context.req.header()),
+    );
   };
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
 import { type Fault, faultsOf, messageOf, ServiceError } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
+import { type TraceHeaders, traceIn } from '../tracing.ts';
 import type { AppEnv } from './context.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface CloudEvent {
   type: string;
   subject?: string | undefined;
   time?: string | undefined;
+  /** Where it was made, from the extension for distributed tracing. */
+  trace?: TraceHeaders | undefined;
   data?: unknown;
 }
 
@@ -147,5 +150,5 @@ function parseCloudEvent(value: unknown): CloudEventResult {
   }
   if (!parsed.success || faults.length > 0) return { faults, given };
   const { specversion: _, datacontenttype: __, data_base64: ___, ...event } = parsed.data;
-  return { event: { ...event, data: given?.data } };
+  return { event: { ...event, trace: traceIn(given ?? {}), data: given?.data } };
 }

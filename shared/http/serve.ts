@@ -2,7 +2,7 @@ import { serve as listen } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { readSettings, type Settings } from '../env.ts';
 import { messageOf } from '../errors.ts';
-import { createLogger, type Logger } from '../telemetry.ts';
+import { createLogger, type Logger, startTracing } from '../telemetry.ts';
 import type { AppEnv } from './context.ts';
 
 export interface Server {
@@ -88,9 +88,11 @@ export function runFunction(
   const run = async () => {
     const settings = readSettings(process.env);
     const logger = createLogger(settings, name);
+    const stopTracing = await startTracing(settings, name, logger);
     const stop = await start(settings, logger);
     logger.info({ version: process.version }, 'started');
-    stopOnSignal(logger, stop);
+    // What the end of the work traces is sent too.
+    stopOnSignal(logger, () => stop().finally(stopTracing));
   };
   run().catch((error: unknown) => {
     process.stderr.write(`${name}: ${messageOf(error)}\n`);

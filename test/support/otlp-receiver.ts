@@ -1,0 +1,93 @@
+import { createServer } from 'node:http';
+import { z } from 'zod';
+import { until } from './until.ts';
+
+const value = z.record(z.string(), z.unknown());
+const keyValues = z.array(z.object({ key: z.string(), value })).default([]);
+const spanForm = z.object({
+  traceId: z.string().regex(/^[0-9a-f]{32}$/),
+  spanId: z.string().regex(/^[0-9a-f]{16}$/),
+  parentSpanId: z.string().optional(),
+  name: z.string(),
+  kind: z.number(),
+  startTimeUnixNano: z.string(),
+  endTimeUnixNano: z.string(),
+  attributes: keyValues,
+  links: z.array(z.object({ traceId: z.string(), spanId: z.string() })).default([]),
+  status: z.object({ code: z.number().optional(), message: z.string().optional() }).default({}),
+});
+const exportForm = z.object({
+  resourceSpans: z.array(
+    z.object({
+      resource: z.object({ attributes: keyValues }),
+      scopeSpans: z.array(z.object({ spans: z.array(spanForm) })),
+    }),
+  ),
+});
+
+/** A span as OTLP/JSON carries it, its attributes as a record. */
+export interface ReceivedSpan extends Omit<z.output<typeof spanForm>, 'attributes'> {
+  attributes: Record<string, unknown>;
+  resource: Record<string, unknown>;
+}
+
+export interface OtlpReceiver {
+  url: string;
+  readonly spans: readonly ReceivedSpan[];
+  /** How many requests came, whatever was in them. */
+  readonly requests: readonly { contentType: string; bytes: number }[];
+  /** Waits for a span that fits. */
+  span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan>;
+  stop(): Promise<void>;
+}
+
+/** What OTLP over HTTP is sent to; reads JSON, and only counts protobuf. */
+export async function startOtlpReceiver(): Promise<OtlpReceiver> {
+  const spans: ReceivedSpan[] = [];
+  const requests: { contentType: string; bytes: number }[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    const contentType = request.headers['content-type'] ?? '';
+    requests.push({ contentType, bytes: body.length });
+    if (request.url === '/v1/traces' && contentType === 'application/json') {
+      spans.push(...spansIn(JSON.parse(body.toString('utf8'))));
+    }
+    response
+      .writeHead(200, { 'Content-Type': contentType })
+      .end(contentType.endsWith('json') ? '{}' : '');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    spans,
+    requests,
+    span: (what, fits) => until(`a span: ${what}`, async () => spans.find(fits)),
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function spansIn(body: unknown): ReceivedSpan[] {
+  return exportForm.parse(body).resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans
+      .flatMap(({ spans }) => spans)
+      .map((span) => ({
+        ...span,
+        attributes: recordOf(span.attributes),
+        resource: recordOf(resource.attributes),
+      })),
+  );
+}
+
+/** `{intValue: 5}` → 5 */
+function recordOf(attributes: z.output<typeof keyValues>): Record<string, unknown> {
+  return Object.fromEntries(
+    attributes.map(({ key, value: given }) => [key, Object.values(given)[0]]),
+  );
+}
