@@ -15,3 +15,8 @@ export function timeOption(text: string): Date {
   if (ms !== undefined) return new Date(ms);
   throw new InvalidArgumentError('must be a date such as 2026-01-31, or an RFC 3339 date-time.');
 }
+
+export function uuidOption(text: string): string {
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) return text.toLowerCase();
+  throw new InvalidArgumentError('must be a uuid.');
+}

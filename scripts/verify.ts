@@ -1,79 +1,105 @@
 import { Command } from 'commander';
+import { type VerifyReport, verify } from '../functions/verify/verify.ts';
+import type { OffsetGap } from '../shared/data-quality-gaps.ts';
+import type { ChangedExport, DataQualityRun, RunTrigger } from '../shared/data-quality-runs.ts';
 import { openDatabase } from '../shared/db.ts';
 import { readSettings } from '../shared/env.ts';
-import { type Drift, failuresOf, reconcile } from '../shared/reconcile.ts';
-import {
-  type ExportDifference,
-  exportDaysMax,
-  reconcileExports,
-} from '../shared/reconcile-exports.ts';
+import type { Drift } from '../shared/reconcile.ts';
+import { exportDaysMax } from '../shared/reconcile-exports.ts';
+import { recompute } from '../shared/rollup.ts';
+import { brokerSource } from '../shared/stream.ts';
+import { createLogger } from '../shared/telemetry.ts';
 import { dayMs } from '../shared/time-window.ts';
 import { localDatabaseUrl } from './local/database-url.ts';
 import { daysOption } from './options.ts';
 import { runScript } from './run-script.ts';
 
-const { days } = new Command('npm run verify --')
+const { days, repair } = new Command('npm run verify --')
   .description(
-    'Compares raw events with the hourly and daily rollups, and recent exports with both; ' +
-      'exit 1 on drift or staleness',
+    'Compares raw events with the hourly and daily rollups, offsets of the stream with stored ' +
+      'batches, and recent exports with their windows; exit 1 on drift, gaps or staleness. Writes ' +
+      'the result to analytics.data_quality_runs',
   )
   .option('--days <n>', 'how many UTC days back, today included', daysOption, 3)
+  .option('--repair', 'rebuild the days that drift from raw events, then verify again')
   .parse()
-  .opts<{ days: number }>();
+  .opts<{ days: number; repair?: true }>();
 
 runScript(async () => {
   const settings = readSettings(process.env);
   const database = openDatabase({
     url: await localDatabaseUrl(settings),
     driver: settings.DATABASE_DRIVER,
-    connectionsMax: 1,
+    connectionsMax: 3,
     patienceMs: 5_000,
-    statementTimeoutMs: 300_000,
+    statementTimeoutMs: 600_000,
   });
+  const amqp = settings.RABBITMQ_URL;
+  const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'verify' });
+  const logger = createLogger({ ...settings, LOG_LEVEL: 'silent' }, 'verify');
+  const check = async (trigger: RunTrigger): Promise<VerifyReport> => {
+    // Synthetic events are the schedule's to send: a command leaves no events behind.
+    const deps = { database, sink: null, brokers, settings, logger };
+    const report = await verify(deps, { trigger, days, exportDays: exportDaysMax });
+    if (report === null) throw new Error('another run of verify is under way: try again later');
+    print(report.run);
+    return report;
+  };
   try {
-    const tomorrow = (Math.floor(Date.now() / dayMs) + 1) * dayMs;
-    const result = await reconcile(database, new Date(tomorrow - days * dayMs), new Date(tomorrow));
-    const lag = result.freshnessLagSeconds;
-    console.log(`raw events against rollups, ${day(result.from)} to ${day(result.to)} (UTC)`);
-    console.log(`  hourly   ${summary(result.buckets.hourly, result.maxRatio.hourly)}`);
-    console.log(`  daily    ${summary(result.buckets.daily, result.maxRatio.daily)}`);
-    console.log(
-      `  dedupe   ${result.doubledEventIds} of ${result.events24h} events of the last 24 hours stored under two identities`,
-    );
-    console.log(
-      `  fresh    ${lag === null ? 'no stream was ever probed' : `lag ${Math.round(lag)} s`}`,
-    );
-    if (result.drifts.length > 0) console.table(result.drifts.slice(0, 20).map(tableRow));
-    const exports = await reconcileExports(database, exportDaysMax, settings.RAW_RETENTION_DAYS);
-    const ofKind = (wanted: ExportDifference['kind']) =>
-      exports.differences.filter(({ kind }) => kind === wanted);
-    const [wrong, restated] = [ofKind('wrong'), ofKind('restated')];
-    console.log(
-      `  exports  ${exports.checked} of the last ${exportDaysMax} days: ` +
-        `${restated.length} restated by late events, ${wrong.length} wrong`,
-    );
-    const told = [...wrong, ...restated];
-    if (told.length > 0) console.table(told.slice(0, 20).map(exportRow));
-    const failures = [
-      ...failuresOf(result),
-      ...(wrong.length > 0 ? [`${wrong.length} exports do not tie with their window`] : []),
-    ];
-    console.log(failures.length === 0 ? 'OK' : `FAILED: ${failures.join('; ')}`);
-    if (failures.length > 0) process.exitCode = 1;
+    let { run, driftedDays } = await check('command');
+    if (repair === true && driftedDays.length > 0) {
+      for (const first of driftedDays) {
+        const { hourlyRows } = await recompute(
+          database,
+          first,
+          new Date(first.getTime() + dayMs),
+          settings.RAW_RETENTION_DAYS,
+        );
+        console.log(`rebuilt ${day(first)}: ${hourlyRows} hourly rows`);
+      }
+      ({ run, driftedDays } = await check('repair'));
+    }
+    if (!run.passed) process.exitCode = 1;
   } finally {
+    await brokers?.close();
     await database.close();
   }
 });
+
+function print(run: DataQualityRun): void {
+  const { driftRatio, exports, details, freshnessLagSeconds: lag } = run;
+  const lines = {
+    rollups:
+      `${run.buckets} buckets, ${day(run.windowStart)} to ${day(run.windowEnd)} (UTC); greatest ` +
+      `drift hourly ${percent(driftRatio.hourly)}, daily ${percent(driftRatio.daily)}`,
+    dedupe: `${run.doubledEventIds} of ${run.events24h} events of the last 24 hours stored under two identities`,
+    offsets: `${run.offsetGaps} unexplained gaps between stored batches`,
+    days:
+      run.missingPartitions.length === 0
+        ? 'today and tomorrow have their place'
+        : `no partition for ${run.missingPartitions.join(', ')}`,
+    fresh: lag === null ? 'no stream was ever probed' : `lag ${Math.round(lag)} s`,
+    exports:
+      `${exports.checked} of the last ${exportDaysMax} days: ` +
+      `${exports.restated} restated by late events, ${exports.wrong} wrong`,
+  };
+  console.log('what is stored, compared with itself');
+  for (const [name, text] of Object.entries(lines)) console.log(`  ${name.padEnd(8)} ${text}`);
+  if (details.drifts.length > 0) console.table(details.drifts.map(driftRow));
+  if (run.offsetGaps > 0) console.table(details.gaps.map(gapRow));
+  if (details.exports.length > 0) console.table(details.exports.map(exportRow));
+  console.log(run.passed ? 'OK' : `FAILED: ${run.failures.join('\nFAILED: ')}`);
+}
 
 function day(date: Date): string {
   return date.toISOString().slice(0, 10);
 }
 
-function summary(buckets: number, maxRatio: number): string {
-  return `${buckets} buckets, greatest drift ${(maxRatio * 100).toFixed(3)}%`;
+function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(3)}%`;
 }
 
-function tableRow({ grain, orgId, bucketStart, measure, raw, rollup, ratio }: Drift) {
+function driftRow({ grain, orgId, bucketStart, measure, raw, rollup, ratio }: Drift) {
   return {
     grain,
     org: orgId,
@@ -85,14 +111,18 @@ function tableRow({ grain, orgId, bucketStart, measure, raw, rollup, ratio }: Dr
   };
 }
 
-function exportRow({ job, exported, now, change, kind }: ExportDifference) {
+function gapRow({ stream, first, last, kind }: OffsetGap) {
+  return { stream, 'first offset': first, 'last offset': last, kind };
+}
+
+function exportRow({ jobId, orgId, from, to, costExported, costNow, change, kind }: ChangedExport) {
   return {
-    export: job.jobId,
-    org: job.orgId ?? 'all',
-    from: new Date(job.range.startMs).toISOString(),
-    to: new Date(job.range.endMs).toISOString(),
-    'cost exported': exported.costEstimateCents,
-    'cost now': now.costEstimateCents,
+    export: jobId,
+    org: orgId ?? 'all',
+    from: from.toISOString(),
+    to: to.toISOString(),
+    'cost exported': costExported,
+    'cost now': costNow,
     change: `${change.costEstimateCents} cents, ${change.invocations} invocations`,
     reason: kind === 'wrong' ? 'unknown' : 'late events',
   };

@@ -125,8 +125,11 @@ function latest(times: readonly (string | null)[]): string | null {
   return times.reduce((a, b) => (a === null || (b !== null && b > a) ? b : a), null);
 }
 
+/** Where times lie in the cache: under this, the org, and the model or `all`. */
+export const freshnessPrefix = 'analytics:freshness:';
+
 function freshnessKey(orgId: string, modelId: string | null): string {
-  return `analytics:freshness:${orgId}:${modelId ?? 'all'}`;
+  return `${freshnessPrefix}${orgId}:${modelId ?? 'all'}`;
 }
 
 /** An org's times from the cache, else from the database, then kept for `ttlMs`. */
@@ -149,7 +152,7 @@ export async function cachedOrgTimes(
 }
 
 /** A value that another release wrote, or anyone else, is a miss. */
-function parseTimes(text: string | null): OrgTimes | null {
+export function parseTimes(text: string | null): OrgTimes | null {
   if (text === null) return null;
   try {
     return orgTimes.parse(JSON.parse(text));

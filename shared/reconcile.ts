@@ -1,8 +1,12 @@
-import type { Database, Queryable } from './db.ts';
+import type { Queryable } from './db.ts';
+import { streamLagSeconds } from './freshness-lag.ts';
+import { dayMs } from './time-window.ts';
+
+export type Grain = 'hourly' | 'daily';
 
 /** A bucket of an org where rollups and raw rows do not agree. */
 export interface Drift {
-  grain: 'hourly' | 'daily';
+  grain: Grain;
   orgId: string;
   bucketStart: Date;
   /** The measure that is furthest off. */
@@ -16,11 +20,15 @@ export interface Drift {
 export interface Reconciliation {
   from: Date;
   to: Date;
-  buckets: { hourly: number; daily: number };
-  /** Buckets beyond the tolerance, furthest off first. */
+  buckets: Record<Grain, number>;
+  /** Buckets beyond the tolerance. */
+  driftedBuckets: Record<Grain, number>;
+  /** UTC days that hold them, for rebuilding. */
+  driftedDays: Date[];
+  /** The furthest of them, at most 100 of each grain, furthest off first. */
   drifts: Drift[];
   /** The greatest drift of any bucket, those within the tolerance included. */
-  maxRatio: { hourly: number; daily: number };
+  maxRatio: Record<Grain, number>;
   /** Event ids of the last 24 hours that are stored under two identities: a failed deduplication. */
   doubledEventIds: number;
   events24h: number;
@@ -33,6 +41,9 @@ const driftMax = 0.005;
 const dedupeFailureMax = 0.01;
 const freshnessLagMaxSeconds = 300;
 const driftsShownMax = 100;
+const driftsToldMax = 3;
+/** Events may be ahead of the clock by 10 minutes. */
+const aheadMs = 3_600_000;
 const measures = [
   'success_count',
   'error_count',
@@ -47,48 +58,48 @@ const measures = [
  * Compares raw rows with the hourly and daily rollups over whole UTC days, in each org and bucket
  * apart, so that errors of opposite sign in two orgs do not cancel out. Only folded batches count.
  *
+ * @param snapshot a transaction in mode `snapshot`
  * @param from,to midnights UTC
  */
-export async function reconcile(database: Database, from: Date, to: Date): Promise<Reconciliation> {
-  return database.transaction(
-    { mode: 'snapshot', statementTimeoutMs: 300_000 },
-    async (snapshot) => {
-      const hourly = await compare(snapshot, 'hourly', from, to);
-      const daily = await compare(snapshot, 'daily', from, to);
-      const [ids] = await snapshot.query<{ doubled: number; events: number }>(
-        `select count(*) filter (where identities > 1)::float8 as doubled,
-                coalesce(sum(identities), 0)::float8 as events
-         from (
-           select count(*) as identities from analytics.usage_events
-           where occurred_at >= $1 and occurred_at < $2
-           group by org_id, event_id
-         ) as by_id`,
-        [new Date(Date.now() - 86_400_000), new Date(Date.now() + 3_600_000)],
-      );
-      const [lag] = await snapshot.query<{ seconds: number | null }>(
-        `select extract(epoch from clock_timestamp() - min(coalesce(complete_through, created_at)))::float8
-                  as seconds
-         from analytics.stream_offsets where not retired`,
-      );
-      return {
-        from,
-        to,
-        buckets: { hourly: hourly.buckets, daily: daily.buckets },
-        drifts: [...hourly.drifts, ...daily.drifts].sort((a, b) => b.ratio - a.ratio),
-        maxRatio: { hourly: hourly.maxRatio, daily: daily.maxRatio },
-        doubledEventIds: ids?.doubled ?? 0,
-        events24h: ids?.events ?? 0,
-        freshnessLagSeconds: lag?.seconds ?? null,
-      };
-    },
+export async function reconcile(
+  snapshot: Queryable,
+  from: Date,
+  to: Date,
+  now = new Date(),
+): Promise<Reconciliation> {
+  return {
+    from,
+    to,
+    ...(await compare(snapshot, from, to)),
+    ...(await doubledIds(snapshot, now)),
+    freshnessLagSeconds: await streamLagSeconds(snapshot, now),
+  };
+}
+
+/**
+ * The share of failed deduplications: event ids stored under two identities, or buckets that drift,
+ * whichever is the greater share. A duplicate rightly dropped is no failure.
+ */
+export function dedupeFailureRatio(result: Reconciliation): number {
+  const { doubledEventIds, events24h, buckets, driftedBuckets } = result;
+  return Math.max(
+    doubledEventIds / Math.max(events24h, 1),
+    total(driftedBuckets) / Math.max(total(buckets), 1),
   );
 }
 
 /** Everything that the contract calls a failure, in words; empty when the numbers hold. */
 export function failuresOf(result: Reconciliation): string[] {
   const { drifts, doubledEventIds, events24h, freshnessLagSeconds } = result;
+  const drifted = total(result.driftedBuckets);
   return [
-    ...(drifts.length > 0 ? [`${drifts.length} buckets drift more than ${driftMax * 100}%`] : []),
+    ...(drifted > 0
+      ? [
+          `${drifted} buckets drift more than ${driftMax * 100}%: ` +
+            drifts.slice(0, driftsToldMax).map(driftText).join('; ') +
+            (drifted > driftsToldMax ? '; …' : ''),
+        ]
+      : []),
     ...(doubledEventIds > dedupeFailureMax * events24h
       ? [`${doubledEventIds} event ids of the last 24 hours are stored under two identities`]
       : []),
@@ -100,7 +111,17 @@ export function failuresOf(result: Reconciliation): string[] {
   ];
 }
 
+export function total(byGrain: Record<Grain, number>): number {
+  return byGrain.hourly + byGrain.daily;
+}
+
+function driftText({ grain, orgId, bucketStart, measure, raw, rollup }: Drift): string {
+  const bucket = bucketStart.toISOString().slice(0, grain === 'daily' ? 10 : 16);
+  return `${grain} ${bucket} of org ${orgId} has ${measure} ${rollup} where raw events have ${raw}`;
+}
+
 interface ComparedRow {
+  grain: Grain;
   org_id: string;
   bucket_start: Date;
   measure: string;
@@ -108,22 +129,27 @@ interface ComparedRow {
   rollup: string;
   ratio: number;
   buckets: number;
+  drifted: number;
   max_ratio: number;
+  days: Date[] | null;
 }
 
+/** Raw rows are read once, by hour: days are sums of those. */
 async function compare(
   snapshot: Queryable,
-  grain: 'hourly' | 'daily',
   from: Date,
   to: Date,
-): Promise<{ buckets: number; drifts: Drift[]; maxRatio: number }> {
-  const unit = grain === 'hourly' ? 'hour' : 'day';
+): Promise<
+  Pick<Reconciliation, 'buckets' | 'driftedBuckets' | 'driftedDays' | 'drifts' | 'maxRatio'>
+> {
+  const sums = measures.map((measure) => `sum(${measure}) as ${measure}`).join(', ');
   const counts = ['success', 'error', 'timeout', 'throttled']
     .map((status) => `count(*) filter (where status = '${status}')::numeric as ${status}_count`)
     .join(', ');
+  const day = `date_trunc('day', bucket_start, 'UTC')`;
   const rows = await snapshot.query<ComparedRow>(
-    `with raw as (
-       select org_id, date_trunc('${unit}', occurred_at, 'UTC') as bucket_start, ${counts},
+    `with hours as materialized (
+       select org_id, date_trunc('hour', occurred_at, 'UTC') as bucket_start, ${counts},
               sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
               sum(cost_estimate_cents) as cost_estimate_cents
        from analytics.usage_events e
@@ -132,37 +158,57 @@ async function compare(
            select from analytics.ingestion_batches b
            where b.batch_id = e.batch_id and b.folded_at is null)
        group by 1, 2
+     ), raw as (
+       select 'hourly' as grain, * from hours
+       union all
+       select 'daily', org_id, ${day}, ${sums} from hours group by 2, 3
      ), rollup as (
-       select org_id, bucket_start,
-              ${measures.map((measure) => `sum(${measure}) as ${measure}`).join(', ')}
-       from analytics.usage_${grain}
-       where bucket_start >= $1 and bucket_start < $2
-       group by 1, 2
-     ), compared as (
-       select org_id, bucket_start, m.measure, m.raw, m.rollup,
-              abs(m.raw - m.rollup) / greatest(m.raw, m.rollup, 0.0001) as ratio
-       from raw full join rollup using (org_id, bucket_start),
-            lateral (values ${measures
-              .map((m) => `('${m}', coalesce(raw.${m}, 0), coalesce(rollup.${m}, 0))`)
-              .join(', ')}) as m (measure, raw, rollup)
-     ), worst as (
-       select distinct on (org_id, bucket_start) *
-       from compared
-       order by org_id, bucket_start, ratio desc
+       select 'hourly' as grain, org_id, bucket_start, ${sums} from analytics.usage_hourly
+       where bucket_start >= $1 and bucket_start < $2 group by 2, 3
+       union all
+       select 'daily', org_id, bucket_start, ${sums} from analytics.usage_daily
+       where bucket_start >= $1 and bucket_start < $2 group by 2, 3
+     ), worst as materialized (
+       select grain, org_id, bucket_start, m.*
+       from raw full join rollup using (grain, org_id, bucket_start),
+            lateral (
+              select measure, coalesce(raw, 0) as raw, coalesce(rollup, 0) as rollup,
+                     abs(coalesce(raw, 0) - coalesce(rollup, 0))
+                       / greatest(raw, rollup, 0.0001) as ratio
+              from (values ${measures.map((m) => `('${m}', raw.${m}, rollup.${m})`).join(', ')})
+                   as each (measure, raw, rollup)
+              order by ratio desc
+              limit 1
+            ) as m
+     ), ranked as (
+       select *,
+              row_number() over (partition by grain order by ratio desc, bucket_start, org_id) as place,
+              (count(*) over (partition by grain))::float8 as buckets,
+              (count(*) filter (where ratio > $3) over (partition by grain))::float8 as drifted,
+              (max(ratio) over (partition by grain))::float8 as max_ratio
+       from worst
      )
-     select org_id, bucket_start, measure, raw::text, rollup::text, ratio::float8,
-            (count(*) over ())::float8 as buckets, (max(ratio) over ())::float8 as max_ratio
-     from worst
-     order by ratio desc
-     limit $3`,
-    [from, to, driftsShownMax],
+     select grain, org_id, bucket_start, measure, raw::text, rollup::text, ratio::float8,
+            buckets, drifted, max_ratio,
+            case when place = 1 then
+              (select array_agg(distinct ${day}) from worst where ratio > $3) end as days
+     from ranked
+     where place <= $4
+     order by ratio desc, place`,
+    [from, to, driftMax, driftsShownMax],
   );
+  const ofGrain = (field: 'buckets' | 'drifted' | 'max_ratio') => {
+    const one = (grain: Grain) => rows.find((row) => row.grain === grain)?.[field] ?? 0;
+    return { hourly: one('hourly'), daily: one('daily') };
+  };
   return {
-    buckets: rows[0]?.buckets ?? 0,
-    maxRatio: rows[0]?.max_ratio ?? 0,
+    buckets: ofGrain('buckets'),
+    driftedBuckets: ofGrain('drifted'),
+    driftedDays: (rows[0]?.days ?? []).sort((a, b) => a.getTime() - b.getTime()),
+    maxRatio: ofGrain('max_ratio'),
     drifts: rows
       .filter(({ ratio }) => ratio > driftMax)
-      .map(({ org_id, bucket_start, measure, raw, rollup, ratio }) => ({
+      .map(({ grain, org_id, bucket_start, measure, raw, rollup, ratio }) => ({
         grain,
         orgId: org_id,
         bucketStart: bucket_start,
@@ -172,4 +218,21 @@ async function compare(
         ratio,
       })),
   };
+}
+
+async function doubledIds(
+  snapshot: Queryable,
+  now: Date,
+): Promise<Pick<Reconciliation, 'doubledEventIds' | 'events24h'>> {
+  const [ids] = await snapshot.query<{ doubled: number; events: number }>(
+    `select count(*) filter (where identities > 1)::float8 as doubled,
+            coalesce(sum(identities), 0)::float8 as events
+     from (
+       select count(*) as identities from analytics.usage_events
+       where occurred_at >= $1 and occurred_at < $2
+       group by org_id, event_id
+     ) as by_id`,
+    [new Date(now.getTime() - dayMs), new Date(now.getTime() + aheadMs)],
+  );
+  return { doubledEventIds: ids?.doubled ?? 0, events24h: ids?.events ?? 0 };
 }

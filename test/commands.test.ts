@@ -11,6 +11,8 @@ import { createExportJob } from '../shared/export-job.ts';
 import { storeBatch } from '../shared/store-batch.ts';
 import { deleteBucket } from './support/bucket.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
+import { startLocked } from './support/held-lock.ts';
+import { rollupDifferences } from './support/recount.ts';
 import { services } from './support/services.ts';
 import { deleteQueues } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -78,7 +80,9 @@ test('refresh folds what waits, verify finds it right, a corrupted rollup is fou
   const drifted = await command('verify');
   expect(drifted.code).toBe(1);
   expect(drifted.output).toContain('input_tokens');
-  expect(drifted.output).toMatch(/FAILED: \d buckets drift more than 0.5%\n$/);
+  expect(drifted.output).toMatch(
+    /FAILED: 1 buckets drift more than 0.5%: hourly .* of org .* has input_tokens 1000 where raw events have 500\n$/,
+  );
 
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
   const args = ['--from', day(Date.now() - 86_400_000), '--to', day(Date.now() + 86_400_000)];
@@ -86,6 +90,58 @@ test('refresh folds what waits, verify finds it right, a corrupted rollup is fou
     code: 0,
     output: expect.stringContaining('rebuilt 2 days'),
   });
+  expect(await command('verify')).toMatchObject({ code: 0 });
+});
+
+test('verify names org, day and both numbers of a corrupted day; --repair mends it', async () => {
+  const { orgId } = usageEvent();
+  const [row] = await database.query<{ day: string }>(
+    `update analytics.usage_daily set success_count = success_count - 5
+     returning to_char(bucket_start at time zone 'UTC', 'YYYY-MM-DD') as day`,
+  );
+  const words = `daily ${row?.day} of org ${orgId} has success_count 45 where raw events have 50`;
+  const drifted = await command('verify');
+  expect(drifted.code).toBe(1);
+  expect(drifted.output).toContain(words);
+
+  const repaired = await command('verify', ['--repair']);
+  expect(repaired.code, repaired.output).toBe(0);
+  expect(repaired.output).toContain(words);
+  expect(repaired.output).toContain(`rebuilt ${row?.day}: 1 hourly rows`);
+  expect(repaired.output).toMatch(/OK\n$/);
+  expect(
+    await database.query(
+      `select trigger, passed, failures[1] like '%' || $1 as named, drifted_buckets
+       from analytics.data_quality_runs order by started_at desc limit 3`,
+      [words],
+    ),
+  ).toEqual([
+    { trigger: 'repair', passed: true, named: null, drifted_buckets: 0 },
+    { trigger: 'command', passed: false, named: true, drifted_buckets: 1 },
+    { trigger: 'command', passed: false, named: true, drifted_buckets: 1 },
+  ]);
+  expect(await rollupDifferences(database)).toEqual([]);
+});
+
+test('two verify at once: the second says that another is at work', async () => {
+  const other = await startLocked(server.url, 7_102_004_003);
+  try {
+    expect(await command('verify')).toEqual({
+      code: 1,
+      output: 'another run of verify is under way: try again later\n',
+    });
+  } finally {
+    await other.release();
+  }
+});
+
+test('verify names a day without a partition, and the refresh makes it', async () => {
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+  await database.query(`drop table analytics.usage_events_${tomorrow.replaceAll('-', '')}`);
+  const missing = await command('verify');
+  expect(missing.code).toBe(1);
+  expect(missing.output).toContain(`FAILED: no partition for events of ${tomorrow}`);
+  await command('refresh');
   expect(await command('verify')).toMatchObject({ code: 0 });
 });
 

@@ -12,13 +12,15 @@ import { reliabilityApp } from '../../functions/reliability/app.ts';
 import { statusApp } from '../../functions/status/app.ts';
 import type { Components } from '../../functions/status/readiness.ts';
 import { usageApp } from '../../functions/usage/app.ts';
+import { verifyApp } from '../../functions/verify/app.ts';
+import { type VerifyReport, verify } from '../../functions/verify/verify.ts';
 import { openCache } from '../../shared/cache.ts';
 import { openDatabase } from '../../shared/db.ts';
 import { requireSetting, type Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { directSink, type EventSink, streamSink } from '../../shared/event-sink.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
-import { announceTo } from '../../shared/export-requested.ts';
+import { type AnnounceExport, announceTo } from '../../shared/export-requested.ts';
 import { openFolderStore } from '../../shared/folder-store.ts';
 import { createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
@@ -27,6 +29,7 @@ import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
 import { openS3Store } from '../../shared/s3-store.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import type { Logger } from '../../shared/telemetry.ts';
+import { activeTrace } from '../../shared/tracing.ts';
 import { exportFilesApp } from './export-files.ts';
 import { loopbackOnly } from './loopback-only.ts';
 
@@ -35,6 +38,7 @@ export interface LocalService {
   app: Hono<AppEnv>;
   sink: EventSink;
   refresh(): Promise<RefreshReport>;
+  verify(): Promise<VerifyReport | null>;
   exports: ExportRuns;
   close(): Promise<void>;
 }
@@ -46,6 +50,8 @@ export interface LocalServiceOptions {
   refreshEveryMs?: number;
   /** How often the export worker runs, EXPORT_WORKER_INTERVAL; 0 leaves it to the caller. */
   exportsEveryMs?: number;
+  /** How often verify runs, first after that time; 0 leaves it to the caller. */
+  verifyEveryMs?: number;
   /** False leaves the stream to consumers in other processes. */
   consume?: boolean;
   /** Asked before anything runs by itself; what it throws ends the start. */
@@ -71,7 +77,7 @@ export async function openService(
     url,
     driver,
     name: 'background',
-    connectionsMax: settings.RABBITMQ_STREAM_PARTITIONS + 6,
+    connectionsMax: settings.RABBITMQ_STREAM_PARTITIONS + 8,
     patienceMs: 5_000,
     statementTimeoutMs: 120_000,
   });
@@ -86,9 +92,9 @@ export async function openService(
     settings,
     logger: logger.child({ function: 'export-worker' }),
   });
-  const workAtOnce = async () => {
+  const workAtOnce: AnnounceExport = async ({ jobId }) => {
     // Nobody waits for it; what fails here the schedule tries again.
-    exports.drain().catch((error: unknown) => {
+    exports.drain({ jobId, trace: activeTrace() }).catch((error: unknown) => {
       logger.warn({ reason: messageOf(error) }, 'export worker failed');
     });
   };
@@ -110,6 +116,13 @@ export async function openService(
     brokers,
     settings,
     logger: logger.child({ function: 'refresh' }),
+  };
+  const verifyDeps = {
+    database: background,
+    sink,
+    brokers,
+    settings,
+    logger: logger.child({ function: 'verify' }),
   };
   const access = createAccess(settings);
   const components = {
@@ -134,6 +147,7 @@ export async function openService(
       ...(folder === null ? [] : [exportFilesApp(folder)]),
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
       loopbackOnly(exportWorkerApp(exports, '/internal/export-worker')),
+      loopbackOnly(verifyApp(verifyDeps, '/internal/verify')),
     ],
   });
   await options.beforeStart?.(components);
@@ -162,15 +176,22 @@ export async function openService(
   // The consumer folds what it stores; without one only this does.
   const refreshEveryMs = options.refreshEveryMs ?? (brokers === null ? 2_000 : 60_000);
   const exportsEveryMs = options.exportsEveryMs ?? settings.EXPORT_WORKER_INTERVAL;
+  const verifyEveryMs = options.verifyEveryMs ?? 300_000;
   const schedules = Promise.all([
     schedule('refresh', refreshEveryMs, () => refresh(refreshDeps)),
     schedule('export worker', exportsEveryMs, () => exports.sweep()),
+    // Not at once: an empty database is seeded first, and synthetic events would fill it.
+    sleep(verifyEveryMs, undefined, { signal: stopping.signal }).then(
+      () => schedule('verify', verifyEveryMs, () => verify(verifyDeps)),
+      () => {},
+    ),
   ]);
 
   return {
     app,
     sink,
     refresh: () => refresh(refreshDeps),
+    verify: () => verify(verifyDeps),
     exports,
     close: async () => {
       stopping.abort();

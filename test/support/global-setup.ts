@@ -1,4 +1,5 @@
 import type { TestProject } from 'vitest/node';
+import { ensurePrometheus } from '../../scripts/services/debian.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
 import { dropTemplate, makeTemplate } from './template-database.ts';
@@ -7,12 +8,15 @@ declare module 'vitest' {
   export interface ProvidedContext {
     services: ServiceEnv;
     templateDatabase: string;
+    /** Whether `prometheus` and `promtool` are on this machine. */
+    hasPrometheus: boolean;
   }
 }
 
 interface Servers {
   env: ServiceEnv;
   template: string;
+  hasPrometheus: boolean;
   stop(): Promise<void>;
 }
 
@@ -31,9 +35,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   registry[KEY] ??= { users: 0, ready: start() };
   const shared = registry[KEY];
   shared.users++;
-  const { env, template, stop } = await shared.ready;
+  const { env, template, hasPrometheus, stop } = await shared.ready;
   project.provide('services', env);
   project.provide('templateDatabase', template);
+  project.provide('hasPrometheus', hasPrometheus);
   return async () => {
     shared.users--;
     if (shared.users > 0) return;
@@ -43,13 +48,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function start(): Promise<Servers> {
-  const services = await startServices({ log: (line) => console.log(`[services] ${line}`) });
+  const log = (line: string) => console.log(`[services] ${line}`);
+  // Here, since two test files that install at the same time would be in each other's way.
+  const hasPrometheus = await ensurePrometheus(log);
+  const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {
     const template = await makeTemplate(url);
     return {
       env: services.env,
       template,
+      hasPrometheus,
       async stop() {
         await dropTemplate(url, template).finally(() => services.stop());
       },

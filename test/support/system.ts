@@ -32,7 +32,7 @@ export interface SystemOptions extends Partial<LocalServiceOptions> {
 }
 
 /**
- * The whole service on real servers, with a database and a stream of its own. The refresh runs
+ * The whole service on real servers, with a database and a stream of its own. The schedules run
  * only when asked for, so that tests decide what is folded.
  */
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
@@ -53,6 +53,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const service = await openService(settings, logger ?? createLogger(settings, 'test'), {
     refreshEveryMs: 0,
     exportsEveryMs: 0,
+    verifyEveryMs: 0,
     // Not used where the servers' environment names an S3 endpoint.
     exportsFolder: join(tmpdir(), 'exports-not-used'),
     ...serviceOptions,

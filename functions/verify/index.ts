@@ -1,0 +1,31 @@
+import { openDatabase } from '../../shared/db.ts';
+import { requireSetting } from '../../shared/env.ts';
+import { streamSink } from '../../shared/event-sink.ts';
+import { httpApp } from '../../shared/http/app.ts';
+import { runFunction, serve } from '../../shared/http/serve.ts';
+import { brokerSource } from '../../shared/stream.ts';
+import { verifyApp } from './app.ts';
+
+runFunction('verify', async (settings, logger) => {
+  const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  const database = openDatabase({
+    url,
+    driver: settings.DATABASE_DRIVER,
+    name: 'verify',
+    connectionsMax: 4,
+    patienceMs: 5_000,
+    statementTimeoutMs: 240_000,
+  });
+  const brokers =
+    settings.RABBITMQ_URL === undefined
+      ? null
+      : brokerSource(settings.RABBITMQ_URL, { name: 'verify' });
+  const sink = brokers === null ? null : streamSink(brokers, settings);
+  const routes = [verifyApp({ database, sink, brokers, settings, logger })];
+  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  return async () => {
+    await server.close();
+    await brokers?.close();
+    await database.close();
+  };
+});

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findGaps } from '../shared/data-quality-gaps.ts';
+import { missingPartitions } from '../shared/data-quality-partitions.ts';
+import { type Database, openDatabase } from '../shared/db.ts';
+import { eventStorage } from '../shared/event-storage.ts';
+import { migrate } from '../shared/migrate.ts';
+import { pipelineMetrics } from '../shared/pipeline-metrics.ts';
+import { reconcile } from '../shared/reconcile.ts';
+import { foldAll } from '../shared/rollup.ts';
+import { storeBatch } from '../shared/store-batch.ts';
+import { dayMs } from '../shared/time-window.ts';
+import { samplesOf } from './support/metrics-text.ts';
+import { startTimescale, type Timescale } from './support/timescale.ts';
+import { usageEvent } from './support/usage-events.ts';
+
+let timescale: Timescale;
+let database: Database;
+
+beforeAll(async () => {
+  timescale = await startTimescale();
+  await migrate(timescale.url);
+  database = openDatabase({ url: timescale.url, patienceMs: 10_000 });
+});
+afterAll(async () => {
+  await database?.close();
+  await timescale?.stop();
+});
+
+test('on TimescaleDB what verify and the metrics ask is answered alike', async () => {
+  const events = Array.from({ length: 30 }, () => usageEvent({ status: 'error' }));
+  const batch = { stream: 'http', events, rejected: 0, position: null };
+  await storeBatch(database, eventStorage(database), batch);
+  await foldAll(database);
+  await database.query('update analytics.usage_daily set error_count = error_count + 3');
+  const tomorrow = (Math.floor(Date.now() / dayMs) + 1) * dayMs;
+  const [from, to] = [new Date(tomorrow - 2 * dayMs), new Date(tomorrow)];
+  await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+    const { driftedBuckets, drifts } = await reconcile(snapshot, from, to);
+    expect(driftedBuckets).toEqual({ hourly: 0, daily: 1 });
+    expect(drifts).toMatchObject([{ measure: 'error_count', raw: '30', rollup: '33' }]);
+    expect(await findGaps(snapshot, from)).toEqual([]);
+    // Chunks are made as events come.
+    expect(await missingPartitions(snapshot, new Date())).toEqual([]);
+  });
+  expect(samplesOf(await pipelineMetrics(database)).get('analytics_usage_error_rate_max')).toBe(1);
+});
