@@ -41,18 +41,37 @@ export async function ensureDebianPackages(
       .map(([name]) => name),
   );
   if (missing.length === 0) return;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+  if (!canInstall()) {
     throw new Error(
       `cannot start ${services.join(', ')}: missing Debian packages ${missing.join(' ')} (not root, or no apt-get here); set DATABASE_URL, RABBITMQ_URL, REDIS_URL and S3_ENDPOINT to running servers, or have a Docker engine with Compose`,
     );
   }
-  log(`installing ${missing.join(' ')}`);
+  await install(missing, log);
+}
+
+/**
+ * Installs Prometheus, which comes with promtool: no server that the service needs, but its rules
+ * are tried with both. False where they are neither there nor to be had.
+ */
+export async function ensurePrometheus(log: (line: string) => void): Promise<boolean> {
+  if (onPath('prometheus') && onPath('promtool')) return true;
+  if (!canInstall()) return false;
+  await install(['prometheus'], log);
+  return true;
+}
+
+function canInstall(): boolean {
+  return process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
+}
+
+async function install(packages: readonly string[], log: (line: string) => void): Promise<void> {
+  log(`installing ${packages.join(' ')}`);
   await withoutServiceStart(async () => {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     // The lock may be held by the system's own unattended upgrade for a while.
     const apt = ['-o', 'DPkg::Lock::Timeout=120', '-qq'];
     await runCommand('apt-get', [...apt, 'update'], { env, timeoutMs: 180_000 });
-    const install = [...apt, 'install', '--yes', '--no-install-recommends', ...missing];
+    const install = [...apt, 'install', '--yes', '--no-install-recommends', ...packages];
     await runCommand('apt-get', install, { env, timeoutMs: 600_000 });
   });
 }

@@ -1,0 +1,92 @@
+import { readdir, readFile } from 'node:fs/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { recordings } from '../scripts/dashboards/recordings.ts';
+import { roles } from '../shared/access.ts';
+import { runbookAnchors } from './support/runbook.ts';
+import { type System, startSystem } from './support/system.ts';
+import { usageEvent } from './support/usage-events.ts';
+
+const docs = new URL('../docs/', import.meta.url);
+const runbook = await readFile(new URL('runbook.md', docs), 'utf8');
+
+test('every npm command in the documents exists', async () => {
+  const { scripts } = z
+    .object({ scripts: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')));
+  const known = new Set(Object.keys(scripts));
+  for (const name of await readdir(docs)) {
+    if (!name.endsWith('.md')) continue;
+    const text = await readFile(new URL(name, docs), 'utf8');
+    const used = [...text.matchAll(/npm run (?:--silent )?([a-z][\w:-]*)/g)].map(([, one]) => one);
+    for (const script of used) expect(known, name).toContain(script);
+  }
+});
+
+test('every link within the runbook leads to a section', async () => {
+  const anchors = await runbookAnchors();
+  const links = [...runbook.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
+  expect(links.length).toBeGreaterThan(20);
+  for (const anchor of links) expect(anchors).toContain(anchor);
+});
+
+test('every row of the mission’s troubleshooting table has its section', async () => {
+  const anchors = await runbookAnchors();
+  for (const row of [
+    'consumer-stuck-with-increasing-lag',
+    'timescale-aggregate-stale',
+    'export-job-fails-with-permission-error',
+    'rbac-middleware-rejecting-requests',
+    'export-job-stuck-in-pending',
+    'dashboard-missing-data',
+    'local-tests-unable-to-start-rabbitmq',
+  ]) {
+    expect(anchors).toContain(row);
+  }
+});
+
+describe('on the service', () => {
+  let system: System;
+  beforeAll(async () => {
+    system = await startSystem({ stream: false });
+    await system.sink.accept([usageEvent()]);
+    await system.refresh();
+    await system.verify();
+  });
+  afterAll(() => system.close());
+
+  test('every metric that the runbook names is exported, or recorded by a rule', async () => {
+    const metrics = await (await system.app.request('/metrics')).text();
+    const known = new Set([
+      ...[...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name),
+      ...recordings.map(({ record }) => record),
+    ]);
+    const isRole = (name: string) => Object.values<string>(roles).includes(name);
+    const named = new Set(
+      runbook
+        .match(/\b(?:analytics_[a-z0-9_]+|analytics:[a-z0-9_]+:[a-z0-9_]+)/g)
+        ?.filter((name) => !isRole(name)),
+    );
+    expect(named.size).toBeGreaterThan(10);
+    for (const name of named) expect(known).toContain(name);
+  });
+
+  const blocks = [...runbook.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql = '']) => ({
+    sql,
+    begins: sql.split('\n')[0] ?? '',
+  }));
+
+  test.each(blocks)('$begins …', async ({ sql }) => {
+    const client = new pg.Client({ connectionString: system.settings.DATABASE_URL });
+    await client.connect();
+    try {
+      const isRead = /^select\b/.test(sql);
+      await client.query(`begin${isRead ? ' read only' : ''}`);
+      await client.query(sql);
+      await client.query('rollback');
+    } finally {
+      await client.end();
+    }
+  });
+});
