@@ -5,8 +5,11 @@ import { inSpan, isTracing, linksTo, type TraceHeaders } from './tracing.ts';
 /**
  * A batch on its way into the database, as a span that links to where each of its messages was
  * made. Its own context is stored with the batch (see `ingest`), and the fold links to that: one
- * goes from a publish to the aggregate link by link. Where all messages come from one context the
- * span goes on that trace too. Both as the conventions have it for consumers:
+ * goes from a publish to the aggregate link by link.
+ *
+ * Where every message comes from one context, and only then, that one is the span's parent too: the
+ * whole way is one trace. The conventions ask for the links, and allow the parent where no other
+ * span is active, which a consumer's loop never has:
  * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/#consumer-spans
  *
  * @param origins one for each message; read only while there is an SDK to tell

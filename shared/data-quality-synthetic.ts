@@ -29,6 +29,8 @@ export interface SyntheticCheck {
 /** Enough for a consumer that runs; one that must be started is judged by the next run. */
 const defaultVisibleMaxMs = 10_000;
 const lookEveryMs = 250;
+/** A function that has just started may connect for longer than a sink waits. */
+const sendTries = 3;
 /** Less than the five minutes between two runs, so that the second of them judges. */
 const graceMs = 4 * 60_000;
 const eventsPerHour = 4;
@@ -146,11 +148,13 @@ async function send(database: Database, sink: EventSink, hour: Date): Promise<vo
       [id, syntheticName],
     );
   }
-  try {
-    await sink.accept(syntheticEvents(hour.getTime()));
-  } catch (error) {
-    // The events stay away, and that is what the check then says.
-    if (!(error instanceof ServiceError)) throw error;
+  for (let attempt = 1; attempt <= sendTries; attempt += 1) {
+    try {
+      return await sink.accept(syntheticEvents(hour.getTime()));
+    } catch (error) {
+      // The events stay away, and that is what the check then says.
+      if (!(error instanceof ServiceError)) throw error;
+    }
   }
 }
 
