@@ -224,6 +224,7 @@ const scenarios: Scenario[] = [
     at: {
       '12m': {},
       '17m': { AnalyticsRefreshDown: [{ summary: refreshDown }] },
+      '90m': { AnalyticsRefreshDown: [{ summary: refreshDown }] },
     },
   },
   {
@@ -413,7 +414,10 @@ function usageScenarios(): Scenario[] {
     },
     {
       name: 'an org that begins to send has no rate to compare with',
-      series: { [rate]: `_x60 0.03x${long}` },
+      series: {
+        [rate]: `_x60 0.03x${long}`,
+        [`analytics_usage_error_rate{org_id="${other}"}`]: steady(0.001),
+      },
       at: { '68m': {}, '90m': {} },
     },
     {

@@ -410,6 +410,16 @@ describe('a worker', () => {
     expect(await bench.failures()).toBe(0);
   });
 
+  /** So that the files of before and after differ. */
+  async function addEvent(orgId: string): Promise<void> {
+    await bench.insertEvents(orgId, 50_000, 50_000);
+    cleanups.push(() =>
+      database.query('delete from analytics.usage_events where event_id = $1', [
+        '00000000-0000-0000-0000-00000000c350',
+      ]),
+    );
+  }
+
   test.each<[string, 'smallOrg' | 'largeOrg', number | 'end']>([
     ['a small file', 'smallOrg', 1],
     ['a file of several parts', 'largeOrg', 17 * mebibyte],
@@ -424,13 +434,7 @@ describe('a worker', () => {
       const worker = bench.worker({ store: holdFile(gate, atBytes) });
       const { drained } = await drainToGate(worker, gate);
       await bench.makeDue(jobId);
-      // So that the two files differ.
-      await bench.insertEvents(bench[org], 50_000, 50_000);
-      cleanups.push(() =>
-        database.query('delete from analytics.usage_events where event_id = $1', [
-          '00000000-0000-0000-0000-00000000c350',
-        ]),
-      );
+      await addEvent(bench[org]);
       expect(await bench.worker().drain()).toEqual(succeeded);
       const job = await bench.expectTrue(jobId);
       expect(job).toMatchObject({ status: 'succeeded', attempts: 2 });
@@ -443,6 +447,26 @@ describe('a worker', () => {
       expect(await bench.failures()).toBe(1);
     },
   );
+
+  test('cannot put its parts together any more once another is at its job', async () => {
+    const jobId = await bench.order(bench.largeOrg);
+    const [gate, otherGate] = [createGate(), createGate()];
+    const worker = bench.worker({ store: holdFile(gate, 'end') });
+    const { drained } = await drainToGate(worker, gate);
+    await bench.makeDue(jobId);
+    await addEvent(bench.largeOrg);
+    // Its file is visible, and the job not yet done.
+    const other = bench.worker({ store: holdManifest(otherGate) });
+    const { drained: otherDrained } = await drainToGate(other, otherGate);
+
+    gate.open();
+    expect(await drained).toEqual(nothing);
+    otherGate.open();
+    expect(await otherDrained).toEqual(succeeded);
+    const job = await bench.expectTrue(jobId);
+    expect(job).toMatchObject({ status: 'succeeded', attempts: 2, rowCount: largeOrgEvents + 1 });
+    expect(await bench.failures()).toBe(1);
+  });
 
   test('whose job another has finished does not record its own result', async () => {
     const jobId = await bench.order(bench.smallOrg);
@@ -669,6 +693,12 @@ describe('a database that goes away', () => {
       store: holdFile(gate, 17 * mebibyte),
     });
     const { drained } = await drainToGate(worker, gate);
+    await until('the lease was renewed: that connection waits for the next time', async () => {
+      const renewed = await database.query(
+        `select from analytics.export_jobs where lease_expires_at > started_at + interval '2.1 s'`,
+      );
+      return renewed.length > 0;
+    });
     relay.freeze();
     // It cannot even note the failure.
     await expect(drained).rejects.toThrow(/database/);

@@ -276,6 +276,21 @@ describe('the synthetic check', () => {
     ]);
   });
 
+  test.each([
+    'error_count = error_count - 1, success_count = success_count + 1',
+    'input_tokens = input_tokens + 1',
+    'output_tokens = output_tokens - 1',
+    'cost_estimate_cents = 0.0001',
+    'success_count = success_count + 1',
+  ])('fails where only one measure is off: %s', async (change) => {
+    await syntheticCheck(database, system.sink, Date.now());
+    await system.refresh();
+    await database.query(`update analytics.usage_hourly set ${change} where org_id = $1`, [
+      syntheticOrgId,
+    ]);
+    expect((await syntheticCheck(database, system.sink, Date.now())).status).toBe('failed');
+  });
+
   test('waits for events that do not come, and fails when the next run still sees none', async () => {
     // Of the hour before, so that five minutes ago are within what it looks back on.
     const check = () => syntheticCheck(database, deaf, hour() - 1, 300);

@@ -119,6 +119,16 @@ describe('batches of a stream', () => {
       [],
     ],
     [
+      'begun anew, with a hole that was no hole before',
+      [
+        [0, 199],
+        [0, 49],
+        [100, 149],
+      ],
+      undefined,
+      [[50, 99]],
+    ],
+    [
       'read again from before',
       [
         [0, 99],
