@@ -25,8 +25,8 @@ export interface ExportFileOptions {
   /** Ends the attempt wherever it is. */
   signal: AbortSignal;
   /**
-   * Called after the last row, before the file becomes visible. What it throws ends the attempt
-   * with nothing left in the store.
+   * Called after the last row, before the file becomes visible, and before the manifest does. What
+   * it throws ends the attempt.
    */
   beforeVisible: () => Promise<void>;
 }
@@ -85,6 +85,8 @@ export async function writeExport(
   );
   const { columns, ...result } = written;
   const manifest = Buffer.from(stringify(manifestOf(job, columns, result, options.settings)));
+  // The transaction's end may have taken a while: is the job still ours?
+  await options.beforeVisible();
   await store.put(keys.manifest, manifest, { contentType: 'application/json', metadata, signal });
   return result;
 }

@@ -111,7 +111,8 @@ export function exportsApp(deps: ExportsDeps): Hono<AppEnv> {
       const job = await jobOf(context, 'exports:manifest', roles.exportsRead);
       requireFile(job);
       const manifest = await store.read(objectKeysOf(job).manifest);
-      if (manifest === null) throw lostFile(job);
+      // As with the file: a worker that lost the job may have woken up and written its own.
+      if (manifest === null || !manifest.includes(job.checksum ?? '')) throw lostFile(job);
       return context.body(manifest.toString('utf8'), 200, {
         'Content-Type': 'application/json',
         'Cache-Control': 'no-store',
