@@ -10,7 +10,10 @@ import { type Database, openDatabase } from '../shared/db.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { dashboardNames, promqlOf, readDashboard } from './support/dashboards.ts';
 import { expandPromql } from './support/grafana.ts';
+import { orderExport } from './support/order-export.ts';
+import { services } from './support/services.ts';
 import { type System, startSystem } from './support/system.ts';
+import { startTcpRelay, type TcpRelay } from './support/tcp-relay.ts';
 import { until } from './support/until.ts';
 import { usageEvent } from './support/usage-events.ts';
 
@@ -66,6 +69,7 @@ const alertsAnswer = z.object({
 
 describe.skipIf(!inject('hasPrometheus'))('a real Prometheus scrapes the service', () => {
   const supervisor = createSupervisor();
+  let storeRelay: TcpRelay;
   let system: System;
   let database: Database;
   let server: Server;
@@ -94,7 +98,10 @@ describe.skipIf(!inject('hasPrometheus'))('a real Prometheus scrapes the service
   }
 
   beforeAll(async () => {
-    system = await startSystem();
+    storeRelay = await startTcpRelay(services().S3_ENDPOINT);
+    system = await startSystem({
+      environment: { S3_ENDPOINT: `http://127.0.0.1:${storeRelay.port}` },
+    });
     database = openDatabase({ url: system.settings.DATABASE_URL ?? '', connectionsMax: 1 });
     server = await serve(system.app, { PORT: 0, HTTP_PORT: 0, HTTP_HOST: '127.0.0.1' });
     await traffic();
@@ -126,6 +133,7 @@ describe.skipIf(!inject('hasPrometheus'))('a real Prometheus scrapes the service
     await server.close();
     await database.close();
     await system.close();
+    await storeRelay.stop();
   });
 
   test.each(panels)('$panel: $expr', async ({ expr }) => {
@@ -169,21 +177,21 @@ describe.skipIf(!inject('hasPrometheus'))('a real Prometheus scrapes the service
     });
   });
 
-  test('nothing fires while all is well; two failed exports do', async () => {
+  test('nothing fires while all is well; two failed attempts at an export do', async () => {
     expect(await firing()).toEqual([]);
-    const fail = (times: number) =>
-      database.query(
-        `insert into analytics.counters as c (name, value) values ('export_failures', $1)
-         on conflict (name) do update set value = c.value + excluded.value`,
-        [times],
-      );
-    await fail(1);
+    await storeRelay.stop();
+    await orderExport(system, randomUUID());
+    const attempt = async () => {
+      await database.query('update analytics.export_jobs set next_attempt_at = clock_timestamp()');
+      expect(await system.exports.drain()).toMatchObject({ retrying: 1 });
+    };
+    await attempt();
     await until('the first is scraped', async () => {
       const [failures] = await query('analytics:export_failures:max');
       return failures?.value[1] === '1';
     });
     expect(await firing()).toEqual([]);
-    await fail(1);
+    await attempt();
     const [alert] = await until('it fires', async () => {
       const now = await firing();
       return now.length > 0 && now;

@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +6,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { bundleFunction } from '../scripts/build.ts';
 import { freePort } from '../scripts/services/free-port.ts';
+import { type FunctionProcess, startFunctionProcess } from './support/function-process.ts';
 import { startOtlpReceiver } from './support/otlp-receiver.ts';
 import { startSilentServer } from './support/tcp-relay.ts';
-import { until } from './support/until.ts';
 
 /** What only tracing needs. The API itself is there always, and does nothing by itself. */
 const sdk = /@opentelemetry\/(sdk|core|resources|exporter|otlp|context|semantic)/;
@@ -24,49 +23,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-interface Running {
-  url: string;
-  /** The log's lines so far. */
-  log(): Record<string, unknown>[];
-  /** Ends it as the platform does; gives its exit code and how long that took. */
-  terminate(): Promise<{ code: number | null; tookMs: number }>;
-}
-
 /** The usage function as it is deployed, without any server behind it. */
-async function start(environment: Record<string, string>): Promise<Running> {
-  const port = await freePort();
-  const child: ChildProcess = spawn(process.execPath, [bundle], {
-    env: {
-      PORT: String(port),
-      DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
+const start = (environment: Record<string, string>) =>
+  startFunctionProcess(bundle, {
+    DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
+    ...environment,
   });
-  let output = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-  });
-  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const url = `http://127.0.0.1:${port}`;
-  await until('the function answers', async () => {
-    const response = await fetch(`${url}/health/liveness`).catch(() => null);
-    return response?.ok;
-  });
-  return {
-    url,
-    log: () =>
-      output
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line)),
-    terminate: async () => {
-      const startedMs = performance.now();
-      child.kill('SIGTERM');
-      return { code: await ended, tookMs: performance.now() - startedMs };
-    },
-  };
-}
 
 const coverageForm = z.object({
   result: z.array(
@@ -91,7 +53,7 @@ async function evaluatedModules(coverageFolder: string): Promise<string[]> {
     .map(({ functionName }) => functionName);
 }
 
-async function askUsage({ url }: Running): Promise<number> {
+async function askUsage({ url }: FunctionProcess): Promise<number> {
   const path = '/analytics/v1/orgs/00000000-0000-4000-8000-00000000000a/usage';
   const response = await fetch(
     `${url}${path}?start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z`,
