@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
+import type { Registry } from 'prom-client';
 import type { Settings } from './env.ts';
 import { redactor } from './redaction.ts';
 
@@ -36,24 +38,29 @@ export function createLogger(
 }
 
 /**
- * Sends spans to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without one nothing happens, and nothing of the SDK
- * is even loaded.
+ * Sends spans, and what the registry holds, to `OTEL_EXPORTER_OTLP_ENDPOINT`. Without one nothing
+ * happens, and nothing of the SDK is even loaded.
  *
+ * @param registry the process's metrics; null where it keeps none
  * @returns how to send what is left, in 3 s at most, and stop
  */
-export async function startTracing(
+export async function startTelemetry(
   settings: Settings,
   functionName: string,
   logger: Logger,
+  registry: Registry | null,
 ): Promise<() => Promise<void>> {
   if (settings.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return async () => {};
-  const { startSdk } = await import('./tracing-sdk.ts');
+  const { startSdk } = await import('./telemetry-sdk.ts');
   return startSdk({
     resource: {
       'service.name': settings.SERVICE_NAME,
       'deployment.environment.name': settings.ENVIRONMENT,
       'faas.name': functionName,
+      // Replicas count each for itself.
+      'service.instance.id': randomUUID(),
     },
-    onFault: (reason) => logger.warn({ reason }, 'spans are lost'),
+    registry,
+    onFault: (reason) => logger.warn({ reason }, 'telemetry is lost'),
   });
 }

@@ -13,7 +13,7 @@ import { ServiceError } from './errors.ts';
 
 /**
  * Spans and their contexts, by OpenTelemetry's API alone: what is done here does nothing, at next
- * to no cost, until `startTracing` (telemetry.ts) has loaded an SDK.
+ * to no cost, until `startTelemetry` (telemetry.ts) has loaded an SDK.
  */
 
 /** Where a trace goes on, as W3C Trace Context writes it: in messages, CloudEvents and requests. */

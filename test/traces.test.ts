@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportWorkerApp } from '../functions/export-worker/app.ts';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { httpApp } from '../shared/http/app.ts';
-import { startTracing } from '../shared/telemetry.ts';
+import { startTelemetry } from '../shared/telemetry.ts';
 import { encodeEvent } from '../shared/usage-event.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
 import {
@@ -25,7 +25,7 @@ const kinds = { internal: 1, server: 2, client: 3, producer: 4, consumer: 5 };
 const statusError = 2;
 
 let receiver: OtlpReceiver;
-let stopTracing: () => Promise<void>;
+let stopTelemetry: () => Promise<void>;
 let system: System;
 let database: Database;
 
@@ -46,7 +46,7 @@ beforeAll(async () => {
       K_SINK: await startSink(),
     },
   });
-  stopTracing = await startTracing(system.settings, 'test', pino({ level: 'silent' }));
+  stopTelemetry = await startTelemetry(system.settings, 'test', pino({ level: 'silent' }), null);
   database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
   // Once an event has come through, the stream takes and gives messages.
   await system.app.request('/analytics/v1/events', jsonPost(eventJson(), adminHeaders));
@@ -55,7 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await database?.close();
   await system?.close();
-  await stopTracing?.();
+  await stopTelemetry?.();
   await stopSink();
   await receiver?.stop();
 });

@@ -7,7 +7,7 @@ import { runFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { startConsumer } from './consumer.ts';
 
-runFunction('consumer', async (settings, logger) => {
+runFunction('consumer', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const amqp = requireSetting(settings, 'RABBITMQ_URL', 'amqp://user:password@host:5672');
   const database = openDatabase({
@@ -22,7 +22,7 @@ runFunction('consumer', async (settings, logger) => {
   const brokers = brokerSource(amqp, { name: 'consumer' });
   const storage = eventStorage(database);
   const consumer = startConsumer({ database, storage, cache, brokers, settings, logger });
-  const app = httpApp({ settings, logger, routes: [], ready: () => consumer.check() });
+  const app = httpApp({ settings, logger, registry, routes: [], ready: () => consumer.check() });
   const server = await serve(app, settings);
   return async () => {
     await consumer.stop();

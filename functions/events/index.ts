@@ -6,12 +6,12 @@ import { runFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { eventsApp } from './app.ts';
 
-runFunction('events', async (settings, logger) => {
+runFunction('events', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'RABBITMQ_URL', 'amqp://user:password@host:5672');
   const brokers = brokerSource(url, { name: 'events', timeoutMs: 800 });
   const sink = streamSink(brokers, settings);
   const routes = [eventsApp({ sink, access: createAccess(settings), settings })];
-  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await brokers.close();

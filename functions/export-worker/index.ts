@@ -6,14 +6,14 @@ import { exportWorkerApp } from './app.ts';
 import { openWorkerDatabase } from './database.ts';
 import { createExportRuns } from './runs.ts';
 
-runFunction('export-worker', async (settings, logger) => {
+runFunction('export-worker', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   requireSetting(settings, 'S3_ENDPOINT', 'https://us-east-1.linodeobjects.com');
   const database = openWorkerDatabase(url, settings);
   const store = openS3Store(settings);
   const runs = createExportRuns({ database, store, settings, logger });
   const server = await serve(
-    httpApp({ settings, logger, routes: [exportWorkerApp(runs)] }),
+    httpApp({ settings, logger, registry, routes: [exportWorkerApp(runs)] }),
     settings,
   );
   return async () => {

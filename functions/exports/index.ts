@@ -7,7 +7,7 @@ import { runFunction, serve } from '../../shared/http/serve.ts';
 import { openS3Store } from '../../shared/s3-store.ts';
 import { exportsApp } from './app.ts';
 
-runFunction('exports', async (settings, logger) => {
+runFunction('exports', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   requireSetting(settings, 'S3_ENDPOINT', 'https://us-east-1.linodeobjects.com');
   const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'exports' });
@@ -15,7 +15,7 @@ runFunction('exports', async (settings, logger) => {
   const announce = settings.K_SINK === undefined ? null : announceTo(settings.K_SINK);
   const access = createAccess(settings);
   const routes = [exportsApp({ database, access, settings, store, announce })];
-  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
   return async () => {
     await server.close();
     store.close();

@@ -7,7 +7,7 @@ import { runFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { refreshApp } from './app.ts';
 
-runFunction('refresh', async (settings, logger) => {
+runFunction('refresh', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({
     url,
@@ -23,7 +23,7 @@ runFunction('refresh', async (settings, logger) => {
       : brokerSource(settings.RABBITMQ_URL, { name: 'refresh' });
   const storage = eventStorage(database);
   const routes = [refreshApp({ database, storage, cache, brokers, settings, logger })];
-  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await brokers?.close();

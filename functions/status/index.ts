@@ -9,7 +9,7 @@ import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { statusApp } from './app.ts';
 
-runFunction('status', async (settings, logger) => {
+runFunction('status', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'status' });
   const cache = openCache(settings, (reason) => logger.warn({ reason }, 'cache fault'));
@@ -35,7 +35,7 @@ runFunction('status', async (settings, logger) => {
   const access = createAccess(settings);
   const routes = [statusApp({ database, cache, access, settings, components })];
   const metrics = () => pipelineMetrics(database);
-  const server = await serve(httpApp({ settings, logger, routes, metrics }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes, metrics }), settings);
   return async () => {
     await server.close();
     await brokers?.close();

@@ -5,11 +5,11 @@ import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
 import { usageApp } from './app.ts';
 
-runFunction('usage', async (settings, logger) => {
+runFunction('usage', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'usage' });
   const routes = [usageApp({ database, access: createAccess(settings), settings })];
-  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await database.close();

@@ -6,7 +6,7 @@ import { runFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { verifyApp } from './app.ts';
 
-runFunction('verify', async (settings, logger) => {
+runFunction('verify', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({
     url,
@@ -22,7 +22,7 @@ runFunction('verify', async (settings, logger) => {
       : brokerSource(settings.RABBITMQ_URL, { name: 'verify' });
   const sink = brokers === null ? null : streamSink(brokers, settings);
   const routes = [verifyApp({ database, sink, brokers, settings, logger })];
-  const server = await serve(httpApp({ settings, logger, routes }), settings);
+  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await brokers?.close();

@@ -1,12 +1,13 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hono } from 'hono';
+import { Registry } from 'prom-client';
 import { readSettings, type Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { type Server, serve } from '../../shared/http/serve.ts';
 import { migrate } from '../../shared/migrate.ts';
-import { createLogger, startTracing } from '../../shared/telemetry.ts';
+import { createLogger, startTelemetry } from '../../shared/telemetry.ts';
 import { sampleOrgs } from '../sample-events.ts';
 import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
@@ -74,10 +75,12 @@ export async function runLocal(
     }
     await checkDatabase(databaseUrl);
     const logger = createLogger(settings);
-    closers.push(await startTracing(settings, 'local', logger));
+    const registry = new Registry();
+    closers.push(await startTelemetry(settings, 'local', logger, registry));
     const exportsFolder = join(options.dataFolder, 'exports');
     const service = await openService(settings, logger, {
       exportsFolder,
+      registry,
       beforeStart: checkServers,
     });
     closers.push(() => service.close());

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hono } from 'hono';
+import { Registry } from 'prom-client';
 import { type ConsumerDeps, startConsumer } from '../../functions/consumer/consumer.ts';
 import { eventsApp } from '../../functions/events/app.ts';
 import { exportWorkerApp } from '../../functions/export-worker/app.ts';
@@ -52,6 +53,8 @@ export interface LocalServiceOptions {
   exportsEveryMs?: number;
   /** How often verify runs, first after that time; 0 leaves it to the caller. */
   verifyEveryMs?: number;
+  /** Where requests and the process are counted, for one who sends the numbers on. */
+  registry?: Registry;
   /** False leaves the stream to consumers in other processes. */
   consume?: boolean;
   /** Asked before anything runs by itself; what it throws ends the start. */
@@ -136,6 +139,7 @@ export async function openService(
   const app = httpApp({
     settings,
     logger: logger.child({ function: 'api' }),
+    registry: options.registry ?? new Registry(),
     ready: components.database,
     metrics: () => pipelineMetrics(database),
     routes: [

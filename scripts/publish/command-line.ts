@@ -2,7 +2,7 @@ import { type Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { readSettings, SettingsError } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { createLogger, startTracing } from '../../shared/telemetry.ts';
+import { createLogger, startTelemetry } from '../../shared/telemetry.ts';
 
 /** The command was called wrongly: one clear line that names the option, exit code 2. */
 export class UsageError extends Error {
@@ -41,18 +41,18 @@ export function readOptions<Schema extends z.ZodType>(
  * publishes is traced where `OTEL_EXPORTER_OTLP_ENDPOINT` says so.
  */
 export async function runCommand(name: string, work: () => Promise<number>): Promise<number> {
-  let stopTracing = async () => {};
+  let stopTelemetry = async () => {};
   try {
     const settings = readSettings(process.env);
     const logger = createLogger(settings, name, process.stderr);
-    stopTracing = await startTracing(settings, name, logger);
+    stopTelemetry = await startTelemetry(settings, name, logger, null);
     return await work();
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
     process.stderr.write(`${name}: ${messageOf(error)}\n`);
     return error instanceof UsageError || error instanceof SettingsError ? 2 : 1;
   } finally {
-    await stopTracing();
+    await stopTelemetry();
   }
 }
 

@@ -4,6 +4,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
+import { Registry } from 'prom-client';
 import type { Settings } from '../env.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
@@ -21,6 +22,8 @@ export interface HttpAppOptions {
   routes: readonly Hono<AppEnv>[];
   /** What readiness asks. Cheap: the platform calls it often. Throws when not ready. */
   ready?: () => Promise<void>;
+  /** Where requests and the process are counted, for one who sends the numbers on. */
+  registry?: Registry;
   /** More Prometheus text for `/metrics`, such as the numbers kept in tables. */
   metrics?: () => Promise<string>;
 }
@@ -34,13 +37,13 @@ const bodyMaxBytes = 8_388_608;
  */
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const { settings, logger, routes, ready = async () => {}, metrics } = options;
-  const measured = httpMetrics();
+  const { registry = new Registry() } = options;
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
   app.notFound(onNotFound);
   app.use(identifyRequest(logger));
-  app.use(measured.middleware);
+  app.use(httpMetrics(registry));
 
   app.get('/health/liveness', (context) => context.text('OK'));
   app.get('/health/readiness', async (context) => {
@@ -60,8 +63,8 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
       context.var.logger.warn({ reason: messageOf(error) }, 'numbers kept in tables are missing');
       return '';
     });
-    const text = `${await measured.registry.metrics()}\n${kept ?? ''}`;
-    return context.body(text, 200, { 'Content-Type': measured.registry.contentType });
+    const text = `${await registry.metrics()}\n${kept ?? ''}`;
+    return context.body(text, 200, { 'Content-Type': registry.contentType });
   });
 
   app.use(traceRequest());

@@ -1,8 +1,9 @@
 import { serve as listen } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { Registry } from 'prom-client';
 import { readSettings, type Settings } from '../env.ts';
 import { messageOf } from '../errors.ts';
-import { createLogger, type Logger, startTracing } from '../telemetry.ts';
+import { createLogger, type Logger, startTelemetry } from '../telemetry.ts';
 import type { AppEnv } from './context.ts';
 
 export interface Server {
@@ -79,20 +80,21 @@ function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
  * The life of a function's process: settings, log, start, signals. A start that fails ends it with
  * one clear line.
  *
- * @param start builds and serves; returns how to stop
+ * @param start builds and serves, counting in the registry; returns how to stop
  */
 export function runFunction(
   name: string,
-  start: (settings: Settings, logger: Logger) => Promise<() => Promise<void>>,
+  start: (settings: Settings, logger: Logger, registry: Registry) => Promise<() => Promise<void>>,
 ): void {
   const run = async () => {
     const settings = readSettings(process.env);
     const logger = createLogger(settings, name);
-    const stopTracing = await startTracing(settings, name, logger);
-    const stop = await start(settings, logger);
+    const registry = new Registry();
+    const stopTelemetry = await startTelemetry(settings, name, logger, registry);
+    const stop = await start(settings, logger, registry);
     logger.info({ version: process.version }, 'started');
-    // What the end of the work traces is sent too.
-    stopOnSignal(logger, () => stop().finally(stopTracing));
+    // What the end of the work traces and counts is sent too.
+    stopOnSignal(logger, () => stop().finally(stopTelemetry));
   };
   run().catch((error: unknown) => {
     process.stderr.write(`${name}: ${messageOf(error)}\n`);

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { until } from './until.ts';
 
@@ -16,11 +16,37 @@ const spanForm = z.object({
   links: z.array(z.object({ traceId: z.string(), spanId: z.string() })).default([]),
   status: z.object({ code: z.number().optional(), message: z.string().optional() }).default({}),
 });
-const exportForm = z.object({
+const spansForm = z.object({
   resourceSpans: z.array(
     z.object({
       resource: z.object({ attributes: keyValues }),
       scopeSpans: z.array(z.object({ spans: z.array(spanForm) })),
+    }),
+  ),
+});
+
+const pointForm = z.object({
+  attributes: keyValues,
+  startTimeUnixNano: z.string(),
+  timeUnixNano: z.string(),
+  asDouble: z.number().optional(),
+  count: z.number().optional(),
+  sum: z.number().optional(),
+  explicitBounds: z.array(z.number()).optional(),
+  bucketCounts: z.array(z.number()).optional(),
+});
+const pointsForm = z.object({ dataPoints: z.array(pointForm) }).optional();
+const metricForm = z.object({
+  name: z.string(),
+  sum: pointsForm,
+  gauge: pointsForm,
+  histogram: pointsForm,
+});
+const metricsForm = z.object({
+  resourceMetrics: z.array(
+    z.object({
+      resource: z.object({ attributes: keyValues }),
+      scopeMetrics: z.array(z.object({ metrics: z.array(metricForm) })),
     }),
   ),
 });
@@ -31,28 +57,47 @@ export interface ReceivedSpan extends Omit<z.output<typeof spanForm>, 'attribute
   resource: Record<string, unknown>;
 }
 
+/** A data point as OTLP/JSON carries it, its attributes as a record. */
+export interface ReceivedPoint extends Omit<z.output<typeof pointForm>, 'attributes'> {
+  metric: string;
+  kind: 'sum' | 'gauge' | 'histogram';
+  attributes: Record<string, unknown>;
+  resource: Record<string, unknown>;
+}
+
 export interface OtlpReceiver {
   url: string;
   readonly spans: readonly ReceivedSpan[];
-  /** How many requests came, whatever was in them. */
-  readonly requests: readonly { contentType: string; bytes: number }[];
+  readonly points: readonly ReceivedPoint[];
+  /** What requests came, whatever was in them. */
+  readonly requests: readonly ReceivedRequest[];
   /** Waits for a span that fits. */
   span(what: string, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan>;
   stop(): Promise<void>;
 }
 
+export interface ReceivedRequest {
+  path: string;
+  headers: IncomingHttpHeaders;
+  bytes: number;
+}
+
 /** What OTLP over HTTP is sent to; reads JSON, and only counts protobuf. */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
-  const requests: { contentType: string; bytes: number }[] = [];
+  const points: ReceivedPoint[] = [];
+  const requests: ReceivedRequest[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const contentType = request.headers['content-type'] ?? '';
-    requests.push({ contentType, bytes: body.length });
-    if (request.url === '/v1/traces' && contentType === 'application/json') {
-      spans.push(...spansIn(JSON.parse(body.toString('utf8'))));
+    const { url: path = '', headers } = request;
+    requests.push({ path, headers, bytes: body.length });
+    if (contentType === 'application/json') {
+      const content: unknown = JSON.parse(body.toString('utf8'));
+      if (path === '/v1/traces') spans.push(...spansIn(content));
+      if (path === '/v1/metrics') points.push(...pointsIn(content));
     }
     response
       .writeHead(200, { 'Content-Type': contentType })
@@ -64,6 +109,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   return {
     url: `http://127.0.0.1:${address.port}`,
     spans,
+    points,
     requests,
     span: (what, fits) => until(`a span: ${what}`, async () => spans.find(fits)),
     stop: async () => {
@@ -74,7 +120,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
 }
 
 function spansIn(body: unknown): ReceivedSpan[] {
-  return exportForm.parse(body).resourceSpans.flatMap(({ resource, scopeSpans }) =>
+  return spansForm.parse(body).resourceSpans.flatMap(({ resource, scopeSpans }) =>
     scopeSpans
       .flatMap(({ spans }) => spans)
       .map((span) => ({
@@ -82,6 +128,24 @@ function spansIn(body: unknown): ReceivedSpan[] {
         attributes: recordOf(span.attributes),
         resource: recordOf(resource.attributes),
       })),
+  );
+}
+
+function pointsIn(body: unknown): ReceivedPoint[] {
+  return metricsForm.parse(body).resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
+    scopeMetrics
+      .flatMap(({ metrics }) => metrics)
+      .flatMap((metric) =>
+        (['sum', 'gauge', 'histogram'] as const).flatMap((kind) =>
+          (metric[kind]?.dataPoints ?? []).map((point) => ({
+            ...point,
+            metric: metric.name,
+            kind,
+            attributes: recordOf(point.attributes),
+            resource: recordOf(resource.attributes),
+          })),
+        ),
+      ),
   );
 }
 
