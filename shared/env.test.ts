@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { readSettings, requireSetting, SettingsError, streamPartitions } from './env.ts';
+import {
+  readSettings,
+  refuseKnativeService,
+  requireSetting,
+  SettingsError,
+  streamPartitions,
+} from './env.ts';
 
 const faultsOf = (environment: Record<string, string>): string => {
   try {
@@ -155,6 +161,31 @@ describe('in production', () => {
       /ENABLE_RBAC false is refused/,
     );
   });
+});
+
+describe('a process that no actor calls', () => {
+  const read = (environment: Record<string, string>) =>
+    readSettings(environment, { knowsActors: false });
+
+  test("starts in production without the gateway's secret", () => {
+    expect(read({ ENVIRONMENT: 'production' })).toMatchObject({ ENVIRONMENT: 'production' });
+  });
+
+  test('is told of everything else that is wrong', () => {
+    const wrong = { ENVIRONMENT: 'production', ENABLE_RBAC: '0', S3_ENDPOINT: 'http://h:9000' };
+    expect(() => read(wrong)).toThrow(
+      /S3_ACCESS_KEY is required.*S3_SECRET_KEY is required.*ENABLE_RBAC false is refused/,
+    );
+  });
+});
+
+test('what must not be a Knative Service says so in the container of one', () => {
+  const refuse = (environment: Record<string, string>) => () =>
+    refuseKnativeService(readSettings(environment), 'consumer', 'nobody calls it');
+  expect(refuse({ K_SERVICE: 'analytics-consumer' })).toThrow(
+    'must not run as the Knative Service analytics-consumer: nobody calls it; remove that Service and use npm run deploy -- consumer',
+  );
+  expect(refuse({ K_SERVICE: '' })).not.toThrow();
 });
 
 test('a required setting that is missing is named, with an example', () => {

@@ -81,6 +81,8 @@ const settingsSchema = z.object({
   S3_REGION: z.string().default('us-east-1'),
   S3_SSE: oneOf('AES256', 'aws:kms').optional(),
   K_SINK: url('http', 'https'),
+  // Knative sets it in every container of its Services.
+  K_SERVICE: z.string().optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http', 'https'),
   LOG_LEVEL: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'),
   INGESTION_BATCH_SIZE: integer(5_000, 1, 50_000),
@@ -110,23 +112,31 @@ export type Settings = Readonly<z.output<typeof settingsSchema>>;
  * Parses the environment once, as a whole. An empty value counts as not set, as manifests and
  * shells often leave one behind.
  *
+ * @param knowsActors whether requests come with actors: only then production asks for the secret
+ *   that tells the gateway's from others
  * @throws SettingsError naming every wrong setting.
  */
-export function readSettings(environment: Record<string, string | undefined>): Settings {
+export function readSettings(
+  environment: Record<string, string | undefined>,
+  { knowsActors = true } = {},
+): Settings {
   const present = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = settingsSchema.safeParse(present);
   const faults = [
     ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')} ${issue.message}`),
-    ...jointFaults(present),
+    ...jointFaults(present, knowsActors),
   ];
   if (parsed.success && faults.length === 0) return parsed.data;
   throw new SettingsError(`wrong settings: ${faults.join('; ')}`);
 }
 
 /** Rules over several settings, on the text itself: they are named even where others do not parse. */
-function jointFaults(present: Readonly<Record<string, string | undefined>>): string[] {
+function jointFaults(
+  present: Readonly<Record<string, string | undefined>>,
+  knowsActors: boolean,
+): string[] {
   const faults: string[] = [];
   if (/^https?:/.test(present.REDIS_URL ?? '') && present.REDIS_TOKEN === undefined) {
     faults.push('REDIS_TOKEN is required beside an https:// REDIS_URL (Upstash REST)');
@@ -143,7 +153,8 @@ function jointFaults(present: Readonly<Record<string, string | undefined>>): str
     if (present.ENABLE_RBAC === 'false' || present.ENABLE_RBAC === '0') {
       faults.push('ENABLE_RBAC false is refused with ENVIRONMENT=production');
     }
-    if (present.AUTH_MODE !== 'jwt' && present.GATEWAY_SHARED_SECRET === undefined) {
+    const needsSecret = knowsActors && present.AUTH_MODE !== 'jwt';
+    if (needsSecret && present.GATEWAY_SHARED_SECRET === undefined) {
       faults.push('GATEWAY_SHARED_SECRET is required in gateway mode with ENVIRONMENT=production');
     }
   }
@@ -161,6 +172,24 @@ export function requireSetting<K extends keyof Settings>(
     throw new SettingsError(`wrong settings: ${name} is required, for example ${example}`);
   }
   return value;
+}
+
+/**
+ * For a process that must not be a Knative Service. `func deploy` makes one of everything that has
+ * a func.yaml, and prints what a container that does not start says last.
+ *
+ * @param name as `npm run deploy` knows it
+ * @throws SettingsError in the container of a Knative Service, with how to deploy it instead.
+ */
+export function refuseKnativeService(
+  { K_SERVICE }: Pick<Settings, 'K_SERVICE'>,
+  name: string,
+  reason: string,
+): void {
+  if (K_SERVICE === undefined) return;
+  throw new SettingsError(
+    `must not run as the Knative Service ${K_SERVICE}: ${reason}; remove that Service and use npm run deploy -- ${name}`,
+  );
 }
 
 /** The names of the stream's partitions: the stream itself, or `name-0 … name-(N-1)`. */

@@ -1,13 +1,18 @@
 import { openCache } from '../../shared/cache.ts';
 import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
+import { refuseKnativeService, requireSetting } from '../../shared/env.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
 import { httpApp } from '../../shared/http/app.ts';
-import { runFunction, serve } from '../../shared/http/serve.ts';
+import { runInternalFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { startConsumer } from './consumer.ts';
 
-runFunction('consumer', async (settings, logger, registry) => {
+runInternalFunction('consumer', async (settings, logger, registry) => {
+  refuseKnativeService(
+    settings,
+    'consumer',
+    'Knative scales on requests, and a stream makes none, so messages would wait unread',
+  );
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const amqp = requireSetting(settings, 'RABBITMQ_URL', 'amqp://user:password@host:5672');
   const database = openDatabase({

@@ -1,12 +1,12 @@
 import { requireSetting } from '../../shared/env.ts';
 import { httpApp } from '../../shared/http/app.ts';
-import { runFunction, serve } from '../../shared/http/serve.ts';
+import { runInternalFunction, serve } from '../../shared/http/serve.ts';
 import { openS3Store } from '../../shared/s3-store.ts';
 import { exportWorkerApp } from './app.ts';
 import { openWorkerDatabase } from './database.ts';
 import { createExportRuns } from './runs.ts';
 
-runFunction('export-worker', async (settings, logger, registry) => {
+runInternalFunction('export-worker', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   requireSetting(settings, 'S3_ENDPOINT', 'https://us-east-1.linodeobjects.com');
   const database = openWorkerDatabase(url, settings);

@@ -3,11 +3,11 @@ import { openDatabase } from '../../shared/db.ts';
 import { requireSetting } from '../../shared/env.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
 import { httpApp } from '../../shared/http/app.ts';
-import { runFunction, serve } from '../../shared/http/serve.ts';
+import { runInternalFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { refreshApp } from './app.ts';
 
-runFunction('refresh', async (settings, logger, registry) => {
+runInternalFunction('refresh', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({
     url,

@@ -2,11 +2,11 @@ import { openDatabase } from '../../shared/db.ts';
 import { requireSetting } from '../../shared/env.ts';
 import { streamSink } from '../../shared/event-sink.ts';
 import { httpApp } from '../../shared/http/app.ts';
-import { runFunction, serve } from '../../shared/http/serve.ts';
+import { runInternalFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { verifyApp } from './app.ts';
 
-runFunction('verify', async (settings, logger, registry) => {
+runInternalFunction('verify', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({
     url,

@@ -82,12 +82,24 @@ function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
  *
  * @param start builds and serves, counting in the registry; returns how to stop
  */
-export function runFunction(
-  name: string,
-  start: (settings: Settings, logger: Logger, registry: Registry) => Promise<() => Promise<void>>,
-): void {
-  const run = async () => {
-    const settings = readSettings(process.env);
+export function runFunction(name: string, start: Start): void {
+  run(name, true, start);
+}
+
+/** The same for a function that no actor calls: production gives it no secret of the gateway. */
+export function runInternalFunction(name: string, start: Start): void {
+  run(name, false, start);
+}
+
+type Start = (
+  settings: Settings,
+  logger: Logger,
+  registry: Registry,
+) => Promise<() => Promise<void>>;
+
+function run(name: string, knowsActors: boolean, start: Start): void {
+  const life = async () => {
+    const settings = readSettings(process.env, { knowsActors });
     const logger = createLogger(settings, name);
     const registry = new Registry();
     const stopTelemetry = await startTelemetry(settings, name, logger, registry);
@@ -96,7 +108,7 @@ export function runFunction(
     // What the end of the work traces and counts is sent too.
     stopOnSignal(logger, () => stop().finally(stopTelemetry));
   };
-  run().catch((error: unknown) => {
+  life().catch((error: unknown) => {
     process.stderr.write(`${name}: ${messageOf(error)}\n`);
     process.exit(1);
   });
