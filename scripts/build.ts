@@ -1,27 +1,43 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** The one function that brings the schema up to date. */
+const migrator = 'bootstrap';
+
 /**
  * One self-contained CommonJS bundle for each function, in its own `dist/`, since a build on the
  * platform sees only the function's folder. CommonJS, because `pg` breaks in ESM bundles.
  */
 export async function buildFunctions(): Promise<string[]> {
-  const names = readdirSync(join(root, 'functions')).filter((name) =>
-    existsSync(join(root, 'functions', name, 'index.ts')),
-  );
+  const names = functionNames();
   await Promise.all(
     names.map(async (name) => {
       const outdir = join(root, 'functions', name, 'dist');
       await rm(outdir, { recursive: true, force: true });
       await bundleFunction(name, outdir);
+      if (name === migrator) await copyMigrations(join(outdir, 'migrations'));
     }),
   );
   return names;
+}
+
+export function functionNames(): string[] {
+  return readdirSync(join(root, 'functions'))
+    .filter((name) => existsSync(join(root, 'functions', name, 'index.ts')))
+    .sort();
+}
+
+/** The SQL alone: the snapshot of the schema is for tests. */
+async function copyMigrations(folder: string): Promise<void> {
+  await cp(join(root, 'migrations'), folder, {
+    recursive: true,
+    filter: (path) => path.endsWith('.sql') || path === join(root, 'migrations'),
+  });
 }
 
 /** One function's bundle. `isReadable` keeps names, for a test that looks at what it loads. */
@@ -43,6 +59,8 @@ export async function bundleFunction(
     external: ['pg-native', 'pg-cloudflare'],
     // Of ES modules only what is used gets in: OpenTelemetry takes 88 kB instead of 320.
     mainFields: ['module', 'main'],
+    // What a bundle has not: only the default folder of migrate() asks, and the bundle names its own.
+    logOverride: { 'empty-import-meta': 'silent' },
     logLevel: 'warning',
   });
   return outfile;
