@@ -1,20 +1,15 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../shared/db.ts';
-import { readSettings } from '../shared/env.ts';
 import { eventStorage } from '../shared/event-storage.ts';
 import { createExportJob } from '../shared/export-job.ts';
 import { storeBatch } from '../shared/store-batch.ts';
-import { deleteBucket } from './support/bucket.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
 import { startLocked } from './support/held-lock.ts';
 import { rollupDifferences } from './support/recount.ts';
-import { services } from './support/services.ts';
-import { deleteQueues } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';
 
 let server: TestDatabase;
@@ -41,17 +36,11 @@ interface Outcome {
 }
 
 /** A script as `npm run` would start it, with the database and no other server. */
-function command(
-  name: string,
-  args: string[] = [],
-  url = server.url,
-  more: Record<string, string> = {},
-): Promise<Outcome> {
+function command(name: string, args: string[] = [], url = server.url): Promise<Outcome> {
   const environment = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '',
     DATABASE_URL: url,
-    ...more,
   };
   return new Promise((resolve) => {
     execFile(
@@ -198,45 +187,6 @@ test('verify lists a restated export, and fails on one that nothing explains', a
   expect(wrong.code).toBe(1);
   expect(wrong.output).toContain('1 exports do not tie with their window');
   await database.query('truncate analytics.export_jobs');
-});
-
-test('bootstrap prepares every server that is named, and says what is missing without touching it', async () => {
-  const empty = await emptyDatabase();
-  const { RABBITMQ_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY } = services();
-  const environment = {
-    RABBITMQ_URL,
-    RABBITMQ_STREAM: `test.${randomUUID()}`,
-    S3_ENDPOINT,
-    S3_ACCESS_KEY,
-    S3_SECRET_KEY,
-    S3_BUCKET: `test-${randomUUID()}`,
-  };
-  const settings = readSettings(environment);
-  const bootstrap = (args: string[] = [], more = {}) =>
-    command('bootstrap', args, empty.url, { ...environment, ...more });
-  try {
-    const before = await bootstrap(['--check-only']);
-    expect(before.code).toBe(1);
-    expect(before.output).toContain('no schema analytics yet');
-    expect(before.output).toContain(`not yet declared: ${environment.RABBITMQ_STREAM}`);
-    expect(before.output).toMatch(/FAILED S3_ENDPOINT +the bucket .* does not exist/);
-
-    const made = await bootstrap();
-    expect(made.code, made.output).toBe(0);
-    expect(made.output).toContain('schema analytics applied 0001_usage.sql');
-    expect(made.output).toContain(`declared ${environment.RABBITMQ_STREAM}`);
-    expect(made.output).toContain(`bucket ${environment.S3_BUCKET} made; put, get and delete work`);
-    expect((await bootstrap(['--check-only'])).output).toMatch(
-      /schema analytics is there[\s\S]*every stream is there[\s\S]*is there; put, get and delete work/,
-    );
-    expect((await bootstrap([], { S3_SECRET_KEY: 'wrong' })).output).toMatch(
-      /FAILED S3_ENDPOINT .*refuses the credentials.*S3_SECRET_KEY/,
-    );
-  } finally {
-    await empty.drop();
-    await deleteQueues(RABBITMQ_URL, settings);
-    await deleteBucket(settings);
-  }
 });
 
 test('catalog takes all of a file or, naming every wrong row, nothing of it', async () => {

@@ -4,7 +4,8 @@ import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { messageOf } from '../../shared/errors.ts';
 import { runCommand } from '../services/run-command.ts';
-import { findTool, func, kubectl, type Tool } from '../tools/tool.ts';
+import { func, kubectl } from '../tools/deploy-tools.ts';
+import { findTool, type Tool } from '../tools/tool.ts';
 import type { DeployedFunction } from './functions.ts';
 import { type CommandLine, root, shellOf } from './step.ts';
 
@@ -38,8 +39,8 @@ function toolCheck(tool: Tool): Check {
   return {
     shell: shellOf([tool.name, ...tool.version]),
     faults: async () => {
-      const { state, words } = await findTool(tool);
-      return state === 'ok' ? [] : [words];
+      const { isThere, words } = await findTool(tool);
+      return isThere ? [] : [words];
     },
   };
 }

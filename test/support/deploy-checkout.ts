@@ -1,8 +1,9 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../../scripts/services/run-command.ts';
 import { builtCheckout } from './built-checkout.ts';
+import { writePrograms } from './program-folder.ts';
 
 export interface Outcome {
   code: number;
@@ -44,8 +45,7 @@ export async function deployCheckout(): Promise<DeployCheckout> {
   ): Promise<Outcome> => {
     await rm(callsFile, { force: true });
     const bin = join(folder, 'bin');
-    await rm(bin, { recursive: true, force: true });
-    await writePrograms(bin, without);
+    await writeBin(bin, without);
     const { code, output } = await new Promise<Omit<Outcome, 'calls'>>((resolve) => {
       execFile(
         program,
@@ -147,20 +147,19 @@ images:
   }
 }
 
-/** Nothing else is on the PATH: what a test leaves out is really missing. */
-async function writePrograms(bin: string, without: readonly string[]): Promise<void> {
-  await mkdir(bin);
-  const write = async (name: string, answer: string) => {
-    if (without.includes(name)) return;
-    const text = `#!/bin/sh\n${record}${answer}`;
-    await writeFile(join(bin, name), text, { mode: 0o755 });
-  };
-  await write('func', func);
-  await write('kubectl', kubectl);
-  await write('npm', '');
-  for (const name of ['git', 'sh', 'cat', 'cp', 'mkdir', 'rm']) {
-    if (!without.includes(name)) await symlink(whereIs(name), join(bin, name));
-  }
+/** Everything that a deployment may call, but for what is to be missing. */
+async function writeBin(bin: string, without: readonly string[]): Promise<void> {
+  const stubs = { func, kubectl, npm: '' };
+  const present = (name: string) => !without.includes(name);
+  await writePrograms(
+    bin,
+    Object.fromEntries(
+      Object.entries(stubs).flatMap(([name, answer]) =>
+        present(name) ? [[name, `${record}${answer}`]] : [],
+      ),
+    ),
+    ['git', 'sh', 'cat', 'cp', 'mkdir', 'rm'].filter(present),
+  );
 }
 
 const record = `{ printf '%s' "\${0##*/}"; printf '\\t%s' "$@"; echo; } >> "$STUB_CALLS"
@@ -185,7 +184,3 @@ const kubectl = `case "$*" in
   logs*) echo "what the Job said";;
 esac
 `;
-
-function whereIs(name: string): string {
-  return execFileSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim();
-}
