@@ -4,6 +4,7 @@ import { type Database, type Queryable, sqlState } from './db.ts';
 import { exportStatuses } from './export-job.ts';
 import { freshnessLags } from './freshness-lag.ts';
 import { type RecentUsage, recentUsage } from './recent-usage.ts';
+import { undeliveredEvents } from './undelivered-events.ts';
 
 /** Prometheus gives up after 10 s. */
 const scrapeMaxMs = 8_000;
@@ -35,6 +36,7 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     await freshness(snapshot, metrics, now);
     await rollup(snapshot, metrics);
     await exports(snapshot, metrics, now);
+    await undelivered(snapshot, metrics);
     await quality(snapshot, metrics);
     // Last, since it reads raw rows: where there are too many of them for the time there is, the
     // rest is worth having all the same.
@@ -161,12 +163,25 @@ async function exports(snapshot: Queryable, { counter, gauge }: Metrics, now: Da
     'analytics_export_queue_age_seconds',
     'Seconds since the oldest export that still waits was asked for',
   ).set(jobs.find(({ status }) => status === 'pending')?.age ?? 0);
-  const [failures] = await snapshot.query<{ value: number }>(
-    `select value from analytics.counters where name = 'export_failures'`,
-  );
   counter('analytics_export_failures_total', 'Failed attempts at exports, since the beginning').inc(
-    failures?.value ?? 0,
+    await totalOf(snapshot, 'export_failures'),
   );
+}
+
+async function undelivered(snapshot: Queryable, { counter }: Metrics) {
+  counter(
+    'analytics_undelivered_events_total',
+    'CloudEvents that nobody took and the dead-letter sink was given, since the beginning',
+  ).inc(await totalOf(snapshot, undeliveredEvents));
+}
+
+/** A total that no other table keeps; 0 until something was counted. */
+async function totalOf(snapshot: Queryable, name: string): Promise<number> {
+  const [row] = await snapshot.query<{ value: number }>(
+    'select value from analytics.counters where name = $1',
+    [name],
+  );
+  return row?.value ?? 0;
 }
 
 /** Ratios are absent until something was verified: a drift of 0 would be invented. */

@@ -95,6 +95,7 @@ describe('the contract', () => {
         (status) => `analytics_export_jobs{status="${status}"}`,
       ),
       'analytics_export_failures_total',
+      'analytics_undelivered_events_total',
       'analytics_export_queue_age_seconds',
       `analytics_usage_error_rate{${org}}`,
       'analytics_usage_error_rate_max',

@@ -8,6 +8,7 @@ import { openObjectStore } from '../../shared/object-store.ts';
 import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { statusApp } from './app.ts';
+import { undeliveredApp } from './undelivered.ts';
 
 runFunction('status', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
@@ -33,7 +34,10 @@ runFunction('status', async (settings, logger, registry) => {
     objectStore: store === null ? null : () => store.check(),
   };
   const access = createAccess(settings);
-  const routes = [statusApp({ database, cache, access, settings, components })];
+  const routes = [
+    statusApp({ database, cache, access, settings, components }),
+    undeliveredApp(database),
+  ];
   const metrics = () => pipelineMetrics(database);
   const server = await serve(httpApp({ settings, logger, registry, routes, metrics }), settings);
   return async () => {

@@ -12,6 +12,7 @@ import { type RefreshReport, refresh } from '../../functions/refresh/refresh.ts'
 import { reliabilityApp } from '../../functions/reliability/app.ts';
 import { statusApp } from '../../functions/status/app.ts';
 import type { Components } from '../../functions/status/readiness.ts';
+import { undeliveredApp } from '../../functions/status/undelivered.ts';
 import { usageApp } from '../../functions/usage/app.ts';
 import { verifyApp } from '../../functions/verify/app.ts';
 import { type VerifyReport, verify } from '../../functions/verify/verify.ts';
@@ -152,6 +153,7 @@ export async function openService(
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
       loopbackOnly(exportWorkerApp(exports, '/internal/export-worker')),
       loopbackOnly(verifyApp(verifyDeps, '/internal/verify')),
+      loopbackOnly(undeliveredApp(database, '/internal/status')),
     ],
   });
   await options.beforeStart?.(components);

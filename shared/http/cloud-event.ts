@@ -19,6 +19,9 @@ export interface CloudEvent {
   time?: string | undefined;
   /** Where it was made, from the extension for distributed tracing. */
   trace?: TraceHeaders | undefined;
+  /** Knative's, on what it gives to a dead-letter sink: who did not take it, and the last status. */
+  knativeerrordest?: string | undefined;
+  knativeerrorcode?: string | undefined;
   data?: unknown;
 }
 
@@ -35,6 +38,9 @@ const cloudEventSchema = z.object({
     .refine((text) => parseInstant(text) !== undefined, 'must be an RFC 3339 date-time')
     .optional(),
   datacontenttype: z.string().refine(isJson, 'must be application/json').optional(),
+  knativeerrordest: z.coerce.string().optional(),
+  // An integer in structured mode, text in a header.
+  knativeerrorcode: z.coerce.string().optional(),
   data: z.unknown().optional(),
   data_base64: z.base64('must be base64').optional(),
 });
