@@ -46,10 +46,17 @@ const funcYaml = z.strictObject({
 
 export type FuncYaml = z.output<typeof funcYaml>;
 
-/** `functions/NAME/func.yaml`. Throws an Error that names the file and every fault. */
+/** Reads `functions/NAME/func.yaml`; throws as `parseFuncYaml` does. */
 export function readFuncYaml(name: string): FuncYaml {
   const path = `functions/${name}/func.yaml`;
-  const text = readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+  return parseFuncYaml(
+    path,
+    readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8'),
+  );
+}
+
+/** @throws Error that names the file and every fault. */
+export function parseFuncYaml(path: string, text: string): FuncYaml {
   const parsed = funcYaml.safeParse(parse(text));
   if (parsed.success) return parsed.data;
   throw new Error(`${path} does not say what a manifest needs:\n${z.prettifyError(parsed.error)}`);

@@ -5,31 +5,36 @@
 export interface RevisionSettings {
   /**
    * How long a request may take; 600 is the most that Knative allows unless told otherwise. Pods
-   * have as long to end, and the first 30 s of it go to waiting for the last requests: 60 at least.
+   * have as long to end, of which the first 30 s go to waiting for the last requests, and a function
+   * takes up to 25 s to finish what it has: 60 at least.
    */
   timeoutSeconds: number;
-  /** How long the last pod stays after the last request, beyond the minute that is the default. */
+  /** How long the last pod stays after the last request, instead of a minute. */
   lastPodRetention?: string;
   /** How long pods that are no longer needed stay, so that the next burst finds them. */
   scaleDownDelay?: string;
 }
 
 /**
- * Every function that serves HTTP. `initial-scale` stays at Knative's 1: a new revision takes over
- * only after one pod of it was ready, and 0 has to be allowed for the whole cluster first.
+ * Every function that serves HTTP. None has a pod without need, in production either: who comes
+ * first after a quiet time waits for a pod to start, who goes on reading does not.
+ *
+ * `initial-scale` stays at Knative's 1: a new revision takes over only after one pod of it was
+ * ready, and 0 has to be allowed for the whole cluster first. `containerConcurrency` stays without a
+ * limit: a ping must be answered beside the export that is being written, and all functions wait for
+ * stores rather than compute.
  */
 export const revisions: Readonly<Record<string, RevisionSettings>> = {
-  // A statement is ended after 30 s. Who looks at numbers asks again within minutes, and a cold
-  // start before every second click would be felt.
+  // A statement is ended after 30 s. Who looks at numbers asks again within minutes.
   usage: { timeoutSeconds: 60, lastPodRetention: '5m' },
   reliability: { timeoutSeconds: 60, lastPodRetention: '5m' },
   // Prometheus keeps it awake.
   status: { timeoutSeconds: 60 },
-  // Producers come in bursts, and those that wait are told 503.
+  // Producers come in bursts.
   events: { timeoutSeconds: 60, scaleDownDelay: '2m' },
   // Whoever asked for an export comes back for its status.
   exports: { timeoutSeconds: 60, lastPodRetention: '5m' },
-  // A fold that is cut off here commits batch by batch, and the next ping goes on with the rest.
+  // A fold that is cut off has committed batch by batch, and the next ping goes on with the rest.
   refresh: { timeoutSeconds: 300 },
   // Large exports: a long Service rather than a JobSink. A request claims jobs for at most 240 s,
   // and 2,000,000 rows were measured to take 28 s, so 600 s are hardly ever reached; an attempt
