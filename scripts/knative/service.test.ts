@@ -45,6 +45,7 @@ test('a Service has what func.yaml says, and what func cannot say', () => {
     spec: {
       serviceAccountName: 'analytics-robot',
       timeoutSeconds: 90,
+      responseStartTimeoutSeconds: 90,
       containerConcurrency: 5,
       containers: [
         {

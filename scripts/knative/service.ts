@@ -21,6 +21,9 @@ export function knativeService(func: FuncYaml, revision: RevisionSettings): ISer
         spec: {
           serviceAccountName: serviceAccountName ?? func.name,
           timeoutSeconds: revision.timeoutSeconds,
+          // Event-driven functions answer when the work is done; by default the first byte is
+          // waited for no longer than 300 s.
+          responseStartTimeoutSeconds: revision.timeoutSeconds,
           ...(concurrency === undefined ? {} : { containerConcurrency: concurrency }),
           containers: [
             {
