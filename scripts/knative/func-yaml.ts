@@ -26,7 +26,7 @@ const funcYaml = z.strictObject({
     namespace: z.string(),
     annotations: z.record(z.string(), z.string()).default({}),
     labels: z.array(z.strictObject({ key: z.string(), value: z.string() })).default([]),
-    serviceAccountName: z.string().optional(),
+    serviceAccountName: z.string(),
     healthEndpoints: z.strictObject({ liveness: probePath, readiness: probePath }),
     options: z.strictObject({
       scale: z.strictObject({

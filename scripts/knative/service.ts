@@ -19,7 +19,7 @@ export function knativeService(func: FuncYaml, revision: RevisionSettings): ISer
       template: {
         metadata: { labels, annotations: { ...annotations, ...autoscaling(func, revision) } },
         spec: {
-          serviceAccountName: serviceAccountName ?? func.name,
+          serviceAccountName,
           timeoutSeconds: revision.timeoutSeconds,
           // Event-driven functions answer when the work is done; by default the first byte is
           // waited for no longer than 300 s.
@@ -55,7 +55,6 @@ function labelsOf({ name, runtime, deploy }: FuncYaml): Record<string, string> {
     // Their names of old, by which func still finds its functions.
     'boson.dev/function': 'true',
     'boson.dev/runtime': runtime,
-    'networking.knative.dev/visibility': 'cluster-local',
     ...Object.fromEntries(deploy.labels.map(({ key, value }) => [key, value])),
   };
 }
