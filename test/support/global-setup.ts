@@ -1,5 +1,6 @@
 import type { TestProject } from 'vitest/node';
 import { ensurePrometheus } from '../../scripts/services/debian.ts';
+import { runCommand } from '../../scripts/services/run-command.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
 import { dropTemplate, makeTemplate } from './template-database.ts';
@@ -10,6 +11,8 @@ declare module 'vitest' {
     templateDatabase: string;
     /** Whether `prometheus` and `promtool` are on this machine. */
     hasPrometheus: boolean;
+    /** Whether `kubectl` is, which renders the manifests. */
+    hasKubectl: boolean;
   }
 }
 
@@ -17,6 +20,7 @@ interface Servers {
   env: ServiceEnv;
   template: string;
   hasPrometheus: boolean;
+  hasKubectl: boolean;
   stop(): Promise<void>;
 }
 
@@ -35,10 +39,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   registry[KEY] ??= { users: 0, ready: start() };
   const shared = registry[KEY];
   shared.users++;
-  const { env, template, hasPrometheus, stop } = await shared.ready;
+  const { env, template, hasPrometheus, hasKubectl, stop } = await shared.ready;
   project.provide('services', env);
   project.provide('templateDatabase', template);
   project.provide('hasPrometheus', hasPrometheus);
+  project.provide('hasKubectl', hasKubectl);
   return async () => {
     shared.users--;
     if (shared.users > 0) return;
@@ -51,6 +56,7 @@ async function start(): Promise<Servers> {
   const log = (line: string) => console.log(`[services] ${line}`);
   // Here, since two test files that install at the same time would be in each other's way.
   const hasPrometheus = await ensurePrometheus(log);
+  const hasKubectl = await findKubectl(log);
   const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {
@@ -59,6 +65,7 @@ async function start(): Promise<Servers> {
       env: services.env,
       template,
       hasPrometheus,
+      hasKubectl,
       async stop() {
         await dropTemplate(url, template).finally(() => services.stop());
       },
@@ -66,5 +73,16 @@ async function start(): Promise<Servers> {
   } catch (error) {
     await services.stop();
     throw error;
+  }
+}
+
+/** Debian has no package of it, and no test is worth a download behind somebody's back. */
+async function findKubectl(log: (line: string) => void): Promise<boolean> {
+  try {
+    await runCommand('kubectl', ['version', '--client'], { timeoutMs: 30_000 });
+    return true;
+  } catch {
+    log('kubectl is not on this machine: the tests of rendered manifests are left out');
+    return false;
   }
 }

@@ -41,14 +41,24 @@ const models: readonly Model[] = [
 
 type Check = (value: unknown) => string[];
 
+/** Istio's v1 is the same in content; the models were made before it had that name. */
+const sameAs: Readonly<Record<string, string>> = {
+  'networking.istio.io/v1': 'networking.istio.io/v1beta1',
+};
+
 /**
- * Where a schema is open, or older than what the clusters run. Knative lets every key through under
- * its volumes and knows startup probes since 1.14; Prometheus' operator named these fields of a
- * ScrapeConfig after the version that the models were made from.
+ * Where a schema is open (Knative's volumes and filters), or older than what clusters run: Knative's
+ * startup probes and delivery timeouts, and fields of the Prometheus operator's ScrapeConfig.
  */
 const further: readonly { kind: string; path: RegExp; check: Check }[] = [
   { kind: 'Service', path: /\/volumes\/\d+\/emptyDir$/, check: asModel(core.EmptyDirVolumeSource) },
   { kind: 'Service', path: /\/containers\/\d+\/startupProbe$/, check: asModel(core.Probe) },
+  {
+    kind: 'Trigger',
+    path: /^\/spec\/filter\/attributes\/[a-z0-9]+$/,
+    check: asForm(z.string().min(1)),
+  },
+  { kind: 'Trigger', path: /^\/spec\/delivery\/timeout$/, check: asForm(isoDuration()) },
   { kind: 'ScrapeConfig', path: /^\/spec\/scrape(Interval|Timeout)$/, check: asForm(duration()) },
   {
     kind: 'ScrapeConfig',
@@ -72,10 +82,11 @@ const further: readonly { kind: string; path: RegExp; check: Check }[] = [
  * missing ones, and keys that its schema does not know. Each fault begins with its path.
  */
 export function schemaFaults(object: KubernetesObject): string[] {
-  const { apiVersion, kind } = object;
+  const { kind } = object;
+  const apiVersion = sameAs[object.apiVersion] ?? object.apiVersion;
   const model = models.find((one) => one.apiVersion === apiVersion && one.kind === kind);
   if (model === undefined) return [`/kind: no schema is known for ${apiVersion} ${kind}`];
-  return faultsBy(model, object, ({ path, value }) => {
+  return faultsBy(model, { ...object, apiVersion }, ({ path, value }) => {
     const found = further.find((one) => one.kind === kind && one.path.test(path));
     return found?.check(value).map((fault) => `${path}${fault}`) ?? [`${path}: is not known`];
   });
@@ -89,8 +100,9 @@ function faultsBy(
 ): string[] {
   const read = new Set<string>();
   const faults: string[] = [];
+  const instance: object = Object.assign(Object.create(model.prototype), value);
   try {
-    Reflect.apply(model.prototype.validate, watched(value, '', read), []);
+    Reflect.apply(model.prototype.validate, watched(instance, '', read), []);
   } catch (error) {
     faults.push(
       ...messageOf(error)
@@ -141,6 +153,10 @@ function asModel(model: Model): Check {
 
 function asForm(form: z.ZodType): Check {
   return (value) => formFaults(form, value);
+}
+
+function isoDuration() {
+  return z.string().regex(/^PT(\d+H)?(\d+M)?(\d+S)?$/, 'must be a duration such as PT2S');
 }
 
 function duration() {

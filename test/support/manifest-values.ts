@@ -21,6 +21,16 @@ const words: readonly { path: RegExp; of: readonly string[] }[] = [
   { path: /\/behavior\/scale(Up|Down)\/selectPolicy$/, of: ['Max', 'Min', 'Disabled'] },
   { path: /\/behavior\/scale(Up|Down)\/policies\/\d+\/type$/, of: ['Pods', 'Percent'] },
   { path: /\/metricType$/, of: ['AverageValue', 'Value'] },
+  {
+    path: /^\/spec\/syncPolicy\/syncOptions\/\d+$/,
+    of: [
+      'CreateNamespace=true',
+      'ServerSideApply=true',
+      'RespectIgnoreDifferences=true',
+      'PruneLast=true',
+      'ApplyOutOfSyncOnly=true',
+    ],
+  },
   { path: /\/servers\/\d+\/port\/protocol$/, of: ['HTTP', 'HTTPS', 'HTTP2', 'GRPC', 'TLS', 'TCP'] },
 ];
 
@@ -55,6 +65,24 @@ const annotations: Readonly<Record<string, z.ZodType>> = {
   'argocd.argoproj.io/sync-options': z
     .string()
     .regex(/^(Prune|Delete|Force|Replace|ServerSideApply|SkipDryRunOnMissingResource)=\w+$/),
+};
+
+/** Labels likewise: `visibilty` would put a function on the open net. */
+const labels: Readonly<Record<string, z.ZodType>> = {
+  'app.kubernetes.io/name': z.string().regex(/^analytics(-[a-z]+)*$/),
+  'app.kubernetes.io/component': z.string(),
+  'app.kubernetes.io/part-of': z.literal('analytics-service'),
+  'analytics-service/stage': z.enum(['prepare', 'bootstrap', 'run']),
+  'networking.knative.dev/visibility': z.literal('cluster-local'),
+  'function.knative.dev': z.literal('true'),
+  'function.knative.dev/name': z.string(),
+  'function.knative.dev/runtime': z.literal('node'),
+  'boson.dev/function': z.literal('true'),
+  'boson.dev/runtime': z.literal('node'),
+  'bindings.knative.dev/include': z.literal('true'),
+  'pod-security.kubernetes.io/enforce': z.enum(['baseline', 'restricted']),
+  'pod-security.kubernetes.io/warn': z.enum(['baseline', 'restricted']),
+  'istio-injection': z.enum(['enabled', 'disabled']),
 };
 
 /** Knative refuses the rest of a pod's fields, unless a flag of the whole cluster allows them. */
@@ -98,10 +126,14 @@ const pingSource = z.looseObject({
   data: z.string().refine(isJson, 'must be JSON'),
 });
 
+const delivery = z.looseObject({ backoffDelay: z.iso.duration().optional() });
+
 const forms: readonly { kind: string; path: RegExp; form: z.ZodType }[] = [
   { kind: 'Service', path: /^\/spec\/template\/spec$/, form: knativePod },
   { kind: 'ScaledObject', path: /^\/spec\/triggers\/\d+$/, form: kedaTrigger },
   { kind: 'PingSource', path: /^\/spec$/, form: pingSource },
+  { kind: 'Trigger', path: /^\/spec\/delivery$/, form: delivery },
+  { kind: 'Broker', path: /^\/spec\/delivery$/, form: delivery },
 ];
 
 /**
@@ -117,14 +149,18 @@ export function valueFaults(object: KubernetesObject): string[] {
       .filter((one) => one.kind === object.kind && one.path.test(path))
       .flatMap(({ form }) => formFaults(form, value, path)),
     ...(/^(\/spec\/template)?\/metadata\/annotations$/.test(path)
-      ? annotationFaults(z.record(z.string(), z.string()).parse(value), path)
+      ? namedFaults(annotations, Object(value), path)
+      : []),
+    ...(/^(\/spec\/template)?\/metadata\/labels$/.test(path)
+      ? namedFaults(labels, Object(value), path)
       : []),
   ]);
 }
 
-function annotationFaults(given: Readonly<Record<string, string>>, path: string): string[] {
-  return Object.entries(given).flatMap(([name, value]) => {
-    const form = annotations[name];
+/** Names outside `known`, and values that are not as it has them. */
+function namedFaults(known: Readonly<Record<string, z.ZodType>>, given: object, path: string) {
+  return Object.entries(given).flatMap(([name, value]: [string, unknown]) => {
+    const form = known[name];
     if (form === undefined) return [`${path}/${name}: is not known`];
     return formFaults(form, value, `${path}/${name}`);
   });
