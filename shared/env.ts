@@ -108,6 +108,9 @@ const settingsSchema = z.object({
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>;
 
+/** Every environment variable that the service knows. */
+export const settingNames: readonly string[] = Object.keys(settingsSchema.shape);
+
 /**
  * Parses the environment once, as a whole. An empty value counts as not set, as manifests and
  * shells often leave one behind.

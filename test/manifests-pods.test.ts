@@ -1,0 +1,111 @@
+import { describe, expect, test } from 'vitest';
+import { readSettings } from '../shared/env.ts';
+import { httpApp } from '../shared/http/app.ts';
+import { createLogger } from '../shared/telemetry.ts';
+import { nodesOf } from './support/manifest-nodes.ts';
+import { type Pod, podsOf } from './support/manifest-pods.ts';
+import { renderedOverlays } from './support/manifests.ts';
+
+/** What every function serves around its own routes: probes and metrics among them. */
+const settings = readSettings({ LOG_LEVEL: 'silent' });
+const shell = httpApp({ settings, logger: createLogger(settings, 'test'), routes: [] });
+
+/** The bootstrap runs to its end and serves nothing. */
+const serves = ({ name }: Pod) => name !== 'analytics-bootstrap';
+
+describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+  const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount');
+  const pods = podsOf(objects);
+
+  test('there is a pod for each function, the consumer and the bootstrap', () => {
+    expect(pods.map(({ name }) => name.replace('analytics-', '')).sort()).toEqual([
+      'bootstrap',
+      'consumer',
+      'events',
+      'export-worker',
+      'exports',
+      'refresh',
+      'reliability',
+      'status',
+      'usage',
+      'verify',
+    ]);
+  });
+
+  describe.each(pods)('$name', (pod) => {
+    const { container, spec, ports } = pod;
+
+    test('runs without any rights on its node', () => {
+      expect({ ...spec.securityContext, ...container.securityContext }).toMatchObject({
+        runAsNonRoot: true,
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      const keys = [...nodesOf(spec)].map(({ path }) => path);
+      expect(keys.filter((key) => /\/(add|privileged|host[A-Z]\w+|sysctls)$/.test(key))).toEqual(
+        [],
+      );
+    });
+
+    test('holds no token for the cluster', () => {
+      const account = accounts.find(({ metadata }) => metadata.name === spec.serviceAccountName);
+      const mounted = spec.automountServiceAccountToken ?? account?.automountServiceAccountToken;
+      expect(mounted).toBe(false);
+    });
+
+    test('asks for cpu and memory, and has a limit of memory that is no less', () => {
+      const { requests, limits } = container.resources;
+      expect(requests.cpu).toMatch(/^\d+m?$/);
+      expect(mebibytes(limits.memory)).toBeGreaterThanOrEqual(mebibytes(requests.memory));
+    });
+
+    test('has an image of our registry, by a tag or digest of its own', () => {
+      const [, repository, tag] =
+        /^(.+?)(?::([\w.-]+))?(?:@sha256:\w{64})?$/.exec(container.image) ?? [];
+      expect(repository).toMatch(new RegExp(`^[a-z0-9.-]+\\.[a-z]+/.*${pod.name}$`));
+      if (!container.image.includes('@')) expect(tag).toMatch(/^(?!latest$)./);
+    });
+
+    test.runIf(serves(pod))('is probed where it answers', async () => {
+      const { livenessProbe, readinessProbe, startupProbe } = container;
+      expect(livenessProbe).toBeDefined();
+      expect(readinessProbe).toBeDefined();
+      for (const { httpGet } of [livenessProbe, readinessProbe, startupProbe].filter(isThere)) {
+        expect((await shell.request(httpGet.path)).status).toBe(200);
+        // Knative fills in its own port where there is none, or 0.
+        if (!pod.isKnative) {
+          expect([...Object.keys(ports), ...Object.values(ports)]).toContain(httpGet.port);
+        } else expect(httpGet.port ?? 0).toBe(0);
+      }
+    });
+
+    test.runIf(serves(pod) && !pod.isKnative)('listens where its port is', () => {
+      const port = container.env.find(({ name }) => name === 'PORT')?.value;
+      expect(Object.values(ports).map(String)).toEqual([port]);
+    });
+  });
+
+  test('Prometheus asks for a path that answers', async () => {
+    const paths = objects.flatMap((object) =>
+      [...nodesOf(object)].flatMap(({ path, value }) =>
+        (object.kind === 'PodMonitor' && path.endsWith('/path')) || path === '/spec/metricsPath'
+          ? [String(value)]
+          : [],
+      ),
+    );
+    expect(paths.length).toBeGreaterThan(2);
+    for (const path of paths) expect((await shell.request(path)).status).toBe(200);
+  });
+});
+
+function mebibytes(text = ''): number {
+  const [, amount = '', unit] = /^(\d+)(Mi|Gi)$/.exec(text) ?? [];
+  if (unit === undefined) throw new Error(`memory must be such as 256Mi, not ${text}`);
+  return Number(amount) * (unit === 'Gi' ? 1_024 : 1);
+}
+
+function isThere<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}

@@ -1,0 +1,139 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { overlays } from '../scripts/knative/render.ts';
+import { roles } from '../shared/access.ts';
+import { labelSelector, selects } from './support/label-selector.ts';
+import { nodesOf } from './support/manifest-nodes.ts';
+import { podsOf } from './support/manifest-pods.ts';
+import { referencesOf } from './support/manifest-references.ts';
+import { argoApplications, renderedOverlays, secretTemplate } from './support/manifests.ts';
+
+const secrets = (await secretTemplate()).map(({ metadata }) => metadata.name);
+const stages = ['prepare', 'bootstrap', 'run'];
+const monitorForm = z.looseObject({
+  selector: labelSelector,
+  jobLabel: z.string(),
+  podMetricsEndpoints: z.array(z.looseObject({ port: z.string(), path: z.string() })),
+});
+
+describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+  const pods = podsOf(objects);
+  const links = objects.flatMap((from) =>
+    referencesOf(from).map((reference) => ({
+      ...reference,
+      from,
+      to: objects.find(
+        ({ kind, metadata }) => kind === reference.kind && metadata.name === reference.name,
+      ),
+      title: `${from.kind} ${from.metadata.name} ${reference.path}`,
+    })),
+  );
+
+  test('every object that is named is there, and every secret in the template', () => {
+    const dangling = links
+      .filter(({ kind, name, to }) => (kind === 'Secret' ? !secrets.includes(name) : !to))
+      .map(({ title, kind, name }) => `${title}: no ${kind} ${name}`);
+    expect(dangling).toEqual([]);
+    expect(links.length).toBeGreaterThan(50);
+  });
+
+  test('every object is in our namespace and says whose it is and when it is applied', () => {
+    for (const { kind, metadata } of objects) {
+      expect(metadata.namespace, metadata.name).toBe(
+        kind === 'Namespace' ? undefined : 'analytics',
+      );
+      expect(metadata.labels, `${kind} ${metadata.name}`).toMatchObject({
+        'app.kubernetes.io/part-of': 'analytics-service',
+        'analytics-service/stage': expect.toSatisfy((stage) => stages.includes(stage)),
+      });
+    }
+  });
+
+  test('nothing is applied before what it names', () => {
+    const stageOf = ({ metadata }: (typeof objects)[number]) =>
+      stages.indexOf(metadata.labels?.['analytics-service/stage'] ?? '');
+    const waveOf = ({ metadata: { annotations = {} } }: (typeof objects)[number]) =>
+      annotations['argocd.argoproj.io/hook'] === 'PreSync'
+        ? Number.NEGATIVE_INFINITY
+        : Number(annotations['argocd.argoproj.io/sync-wave'] ?? 0);
+    const early = links
+      .filter(({ from, to }) => to && (stageOf(from) < stageOf(to) || waveOf(from) < waveOf(to)))
+      .map(({ title, name }) => `${title}: before ${name}`);
+    expect(early).toEqual([]);
+  });
+
+  test('every service account and every broker is used', () => {
+    const used = links.map(({ kind, name }) => `${kind} ${name}`);
+    for (const { kind, metadata } of objects) {
+      if (kind === 'ServiceAccount' || kind === 'Broker' || kind === 'TriggerAuthentication') {
+        expect(used).toContain(`${kind} ${metadata.name}`);
+      }
+    }
+  });
+
+  test('every selector selects a pod', () => {
+    const selectors = objects.flatMap((object) =>
+      [...nodesOf(object)]
+        .filter(({ path }) => /^\/spec\/(selector|podSelector)$/.test(path))
+        .filter(() => object.kind !== 'Gateway')
+        .map(({ value }) => ({ title: `${object.kind} ${object.metadata.name}`, value })),
+    );
+    for (const { title, value } of selectors) {
+      const selector = labelSelector.parse(value);
+      const selected = pods.filter(({ labels }) => selects(selector, labels));
+      expect(selected, title).not.toEqual([]);
+    }
+    expect(selectors.length).toBeGreaterThan(3);
+  });
+
+  test('a Deployment selects its own pods alone', () => {
+    for (const { kind, metadata, spec } of objects) {
+      if (kind !== 'Deployment') continue;
+      const { selector } = z.looseObject({ selector: labelSelector }).parse(spec);
+      const selected = pods.filter(({ labels }) => selects(selector, labels));
+      expect(selected.map(({ name }) => name)).toEqual([metadata.name]);
+    }
+  });
+
+  test('Prometheus finds a port and a job’s name on every pod but the bootstrap’s', () => {
+    const monitors = objects
+      .filter(({ kind }) => kind === 'PodMonitor')
+      .map(({ spec }) => monitorForm.parse(spec));
+    const scraped = monitors.flatMap(({ selector, jobLabel, podMetricsEndpoints }) =>
+      pods
+        .filter(({ labels }) => selects(selector, labels))
+        .map(({ name, labels, ports }) => {
+          for (const { port } of podMetricsEndpoints) expect(Object.keys(ports)).toContain(port);
+          expect(labels[jobLabel]).toBe(name);
+          return name;
+        }),
+    );
+    const running = pods.map(({ name }) => name).filter((name) => name !== 'analytics-bootstrap');
+    expect(scraped.sort()).toEqual(running.sort());
+  });
+});
+
+test('Argo CD syncs each overlay into our namespace', async () => {
+  const form = z.looseObject({
+    source: z.looseObject({ path: z.string() }),
+    destination: z.looseObject({ namespace: z.literal('analytics') }),
+  });
+  const paths = (await argoApplications()).map(({ spec }) => form.parse(spec).source.path);
+  expect(paths.sort()).toEqual(overlays.map((overlay) => `knative/overlays/${overlay}`).sort());
+});
+
+test('every role that manifests and documents name exists', async () => {
+  const known = new Set<string>(Object.values(roles));
+  const root = fileURLToPath(new URL('../', import.meta.url));
+  const files = ['README.md'];
+  for (const folder of ['docs', 'knative']) {
+    for (const file of await readdir(`${root}${folder}`, { recursive: true })) {
+      if (/\.(md|yaml)$/.test(file)) files.push(`${folder}/${file}`);
+    }
+  }
+  const texts = await Promise.all(files.map((file) => readFile(`${root}${file}`, 'utf8')));
+  const named = texts.join('\n').match(/(?<![:\w])analytics:[a-z]+:[a-z]+\b(?![:_])/g) ?? [];
+  expect([...new Set(named)].filter((role) => !known.has(role))).toEqual([]);
+});
