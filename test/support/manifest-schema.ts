@@ -48,7 +48,7 @@ const sameAs: Readonly<Record<string, string>> = {
 
 /**
  * Where a schema is open (Knative's volumes and filters), or older than what clusters run: Knative's
- * startup probes and delivery timeouts, and fields of the Prometheus operator's ScrapeConfig.
+ * startup probes and delivery timeouts, KEDA's way to fall back, fields of Prometheus' ScrapeConfig.
  */
 const further: readonly { kind: string; path: RegExp; check: Check }[] = [
   { kind: 'Service', path: /\/volumes\/\d+\/emptyDir$/, check: asModel(core.EmptyDirVolumeSource) },
@@ -59,6 +59,13 @@ const further: readonly { kind: string; path: RegExp; check: Check }[] = [
     check: asForm(z.string().min(1)),
   },
   { kind: 'Trigger', path: /^\/spec\/delivery\/timeout$/, check: asForm(isoDuration()) },
+  {
+    kind: 'ScaledObject',
+    path: /^\/spec\/fallback\/behavior$/,
+    check: asForm(
+      z.enum(['static', 'currentReplicas', 'currentReplicasIfHigher', 'currentReplicasIfLower']),
+    ),
+  },
   { kind: 'ScrapeConfig', path: /^\/spec\/scrape(Interval|Timeout)$/, check: asForm(duration()) },
   {
     kind: 'ScrapeConfig',

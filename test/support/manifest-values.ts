@@ -111,6 +111,21 @@ const kedaTrigger = z.discriminatedUnion('type', [
     }),
     authenticationRef: z.strictObject({ name: z.string() }),
   }),
+  z.looseObject({
+    type: z.literal('rabbitmq'),
+    metadata: z.strictObject({
+      protocol: z.enum(['http', 'amqp', 'auto']),
+      // Not by QueueLength, which on a stream is what retention holds and never falls.
+      mode: z.enum(['MessageRate', 'DeliverGetRate', 'PublishedToDeliveredRatio']),
+      queueName: z.string(),
+      useRegex: z.enum(['true', 'false']).optional(),
+      operation: z.enum(['sum', 'max', 'avg']).optional(),
+      vhostName: z.string().optional(),
+      value: number,
+      activationValue: number.optional(),
+    }),
+    authenticationRef: z.strictObject({ name: z.string() }),
+  }),
 ]);
 
 /** A schedule as Knative reads it: five fields, or six with the seconds. */
