@@ -145,7 +145,7 @@ describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
     const unknown = podIn('analytics', { app: 'unknown' });
     const others = [...strangers, gateway, activator, autoscaler, ...pods.map(ours)];
     for (const other of others) {
-      expect(openTo(unknown, other, inward)).toEqual([]);
+      expect(openTo(unknown, other, [...inward, ...outward])).toEqual([]);
       expect(openTo(other, unknown, inward)).toEqual([]);
     }
   });

@@ -3,15 +3,12 @@ import { readSettings } from '../shared/env.ts';
 import { httpApp } from '../shared/http/app.ts';
 import { createLogger } from '../shared/telemetry.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
-import { type Pod, podsOf } from './support/manifest-pods.ts';
+import { podsOf } from './support/manifest-pods.ts';
 import { renderedOverlays } from './support/manifests.ts';
 
 /** What every function serves around its own routes: probes and metrics among them. */
 const settings = readSettings({ LOG_LEVEL: 'silent' });
 const shell = httpApp({ settings, logger: createLogger(settings, 'test'), routes: [] });
-
-/** The bootstrap runs to its end and serves nothing. */
-const serves = ({ name }: Pod) => name !== 'analytics-bootstrap';
 
 describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
   const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount');
@@ -33,7 +30,7 @@ describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
   });
 
   describe.each(pods)('$name', (pod) => {
-    const { container, spec, ports } = pod;
+    const { container, spec } = pod;
 
     test('runs without any rights on its node', () => {
       expect({ ...spec.securityContext, ...container.securityContext }).toMatchObject({
@@ -67,24 +64,32 @@ describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
       expect(repository).toMatch(new RegExp(`^[a-z0-9.-]+\\.[a-z]+/.*${pod.name}$`));
       if (!container.image.includes('@')) expect(tag).toMatch(/^(?!latest$)./);
     });
+  });
 
-    test.runIf(serves(pod))('is probed where it answers', async () => {
+  // The bootstrap runs to its end and serves nothing.
+  const serving = pods.filter(({ name }) => name !== 'analytics-bootstrap');
+
+  test.each(serving)(
+    '$name is probed where it answers',
+    async ({ container, isKnative, ports }) => {
       const { livenessProbe, readinessProbe, startupProbe } = container;
       expect(livenessProbe).toBeDefined();
       expect(readinessProbe).toBeDefined();
-      for (const { httpGet } of [livenessProbe, readinessProbe, startupProbe].filter(isThere)) {
-        expect((await shell.request(httpGet.path)).status).toBe(200);
+      for (const probe of [livenessProbe, readinessProbe, startupProbe]) {
+        if (probe === undefined) continue;
+        const { path, port } = probe.httpGet;
+        expect((await shell.request(path)).status).toBe(200);
         // Knative fills in its own port where there is none, or 0.
-        if (!pod.isKnative) {
-          expect([...Object.keys(ports), ...Object.values(ports)]).toContain(httpGet.port);
-        } else expect(httpGet.port ?? 0).toBe(0);
+        const known = isKnative ? [undefined, 0] : [...Object.keys(ports), ...Object.values(ports)];
+        expect(known).toContain(port);
       }
-    });
+    },
+  );
 
-    test.runIf(serves(pod) && !pod.isKnative)('listens where its port is', () => {
-      const port = container.env.find(({ name }) => name === 'PORT')?.value;
-      expect(Object.values(ports).map(String)).toEqual([port]);
-    });
+  test('the consumer listens where its port is', () => {
+    const consumer = pods.find(({ name }) => name === 'analytics-consumer');
+    const port = consumer?.container.env.find(({ name }) => name === 'PORT')?.value;
+    expect(Object.values(consumer?.ports ?? {}).map(String)).toEqual([port]);
   });
 
   test('Prometheus asks for a path that answers', async () => {
@@ -104,8 +109,4 @@ function mebibytes(text = ''): number {
   const [, amount = '', unit] = /^(\d+)(Mi|Gi)$/.exec(text) ?? [];
   if (unit === undefined) throw new Error(`memory must be such as 256Mi, not ${text}`);
   return Number(amount) * (unit === 'Gi' ? 1_024 : 1);
-}
-
-function isThere<T>(value: T | undefined): value is T {
-  return value !== undefined;
 }

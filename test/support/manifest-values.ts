@@ -62,9 +62,12 @@ const annotations: Readonly<Record<string, z.ZodType>> = {
   'argocd.argoproj.io/sync-wave': z.string().regex(/^-?\d+$/, 'must be a whole number'),
   'argocd.argoproj.io/hook': z.enum(['PreSync', 'Sync', 'PostSync']),
   'argocd.argoproj.io/hook-delete-policy': z.enum(['BeforeHookCreation', 'HookSucceeded']),
-  'argocd.argoproj.io/sync-options': z
-    .string()
-    .regex(/^(Prune|Delete|Force|Replace|ServerSideApply|SkipDryRunOnMissingResource)=\w+$/),
+  'argocd.argoproj.io/sync-options': listOf('Prune=false', 'Delete=false', 'ServerSideApply=true'),
+  'argocd.argoproj.io/compare-options': listOf(
+    'ServerSideDiff=true',
+    'IncludeMutationWebhook=true',
+    'IgnoreExtraneous',
+  ),
 };
 
 /** Labels likewise: `visibilty` would put a function on the open net. */
@@ -179,6 +182,15 @@ function namedFaults(known: Readonly<Record<string, z.ZodType>>, given: object, 
     if (form === undefined) return [`${path}/${name}: is not known`];
     return formFaults(form, value, `${path}/${name}`);
   });
+}
+
+function listOf(...options: string[]) {
+  return z
+    .string()
+    .refine(
+      (text) => text.split(',').every((option) => options.includes(option)),
+      `must be a list of ${options.join(', ')}`,
+    );
 }
 
 function isSchedule(text: string): boolean {

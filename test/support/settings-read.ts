@@ -20,7 +20,15 @@ const partitionSettings = ['RABBITMQ_STREAM', 'RABBITMQ_STREAM_PARTITIONS'];
  *
  * @param name of a function, or of a script such as `bootstrap`
  */
-export async function settingsRead(name: string): Promise<SettingsRead> {
+export function settingsRead(name: string): Promise<SettingsRead> {
+  const reading = known.get(name) ?? readCode(name);
+  known.set(name, reading);
+  return reading;
+}
+
+const known = new Map<string, Promise<SettingsRead>>();
+
+async function readCode(name: string): Promise<SettingsRead> {
   const { outputFiles } = await build({
     entryPoints: [entryOf(name)],
     bundle: true,
