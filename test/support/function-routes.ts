@@ -6,6 +6,7 @@ import { exportsApp } from '../../functions/exports/app.ts';
 import { refreshApp } from '../../functions/refresh/app.ts';
 import { reliabilityApp } from '../../functions/reliability/app.ts';
 import { statusApp } from '../../functions/status/app.ts';
+import { undeliveredApp } from '../../functions/status/undelivered.ts';
 import { usageApp } from '../../functions/usage/app.ts';
 import { verifyApp } from '../../functions/verify/app.ts';
 import { openCache } from '../../shared/cache.ts';
@@ -19,11 +20,20 @@ import { openS3Store } from '../../shared/s3-store.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { createLogger } from '../../shared/telemetry.ts';
 
+export interface FunctionRoute {
+  /** The function that serves it. */
+  owner: string;
+  /** The name of the factory that makes it. */
+  factory: string;
+  method: string;
+  path: string;
+}
+
 /**
- * The app of each function by name, as its index.ts mounts it, to ask for its routes. No client
- * connects before it is used, and nobody is at these addresses.
+ * Every route of every function, as its index.ts mounts them, beside what all have in common. No
+ * client connects before it is used, and nobody is at these addresses.
  */
-export function functionApps(): Record<string, Hono<AppEnv>> {
+export function functionRoutes(): FunctionRoute[] {
   const settings = readSettings({
     LOG_LEVEL: 'silent',
     DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing',
@@ -41,14 +51,25 @@ export function functionApps(): Record<string, Hono<AppEnv>> {
   const access = createAccess(settings);
   const storage = eventStorage(database);
   const components = { database: null, stream: null, cache: null, objectStore: null };
-  return {
-    usage: usageApp({ database, access, settings }),
-    reliability: reliabilityApp({ database, access, settings }),
-    status: statusApp({ database, cache, access, settings, components }),
-    events: eventsApp({ sink, access, settings }),
-    exports: exportsApp({ database, access, settings, store, announce: null }),
-    refresh: refreshApp({ database, storage, cache, brokers, settings, logger }),
-    'export-worker': exportWorkerApp(createExportRuns({ database, store, settings, logger })),
-    verify: verifyApp({ database, sink, brokers, settings, logger }),
+  const runs = createExportRuns({ database, store, settings, logger });
+  const apps: Record<string, Record<string, Hono<AppEnv>>> = {
+    usage: { usageApp: usageApp({ database, access, settings }) },
+    reliability: { reliabilityApp: reliabilityApp({ database, access, settings }) },
+    status: {
+      statusApp: statusApp({ database, cache, access, settings, components }),
+      undeliveredApp: undeliveredApp(database),
+    },
+    events: { eventsApp: eventsApp({ sink, access, settings }) },
+    exports: { exportsApp: exportsApp({ database, access, settings, store, announce: null }) },
+    refresh: {
+      refreshApp: refreshApp({ database, storage, cache, brokers, settings, logger }),
+    },
+    'export-worker': { exportWorkerApp: exportWorkerApp(runs) },
+    verify: { verifyApp: verifyApp({ database, sink, brokers, settings, logger }) },
   };
+  return Object.entries(apps).flatMap(([owner, mounted]) =>
+    Object.entries(mounted).flatMap(([factory, { routes }]) =>
+      routes.map(({ method, path }) => ({ owner, factory, method, path })),
+    ),
+  );
 }
