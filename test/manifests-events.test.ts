@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { exportRequestedType } from '../shared/export-requested.ts';
 import { pingType } from '../shared/http/ping.ts';
 import { functionRoutes } from './support/function-routes.ts';
-import { renderedOverlays } from './support/manifests.ts';
+import { describeOverlays } from './support/manifests.ts';
 import { type System, startSystem } from './support/system.ts';
 
 const destination = z.looseObject({
@@ -50,7 +50,7 @@ async function deliver(to: string, type: string, contentType: string, data: stri
   return { status: response.status, body: await response.text() };
 }
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const pings = objects
     .filter(({ kind }) => kind === 'PingSource')
     .map(({ metadata, spec }) => ({ name: metadata.name, ...pingForm.parse(spec) }));

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { environmentOf } from './support/manifest-environment.ts';
 import { knativePorts, type Pod, podsOf } from './support/manifest-pods.ts';
 import { referencesOf } from './support/manifest-references.ts';
-import { renderedOverlays, secretTemplate } from './support/manifests.ts';
+import { describeOverlays, secretTemplate } from './support/manifests.ts';
 import { allows, type Endpoint, readPolicies } from './support/network-policy.ts';
 import { settingsRead } from './support/settings-read.ts';
 
@@ -57,7 +57,7 @@ const outward = [22, 25, 53, 80, 443, 4317, 4318, 5432, 5671, 5672, 6379, 8080, 
 
 const byNumber = (ports: Iterable<number>) => [...new Set(ports)].sort((a, b) => a - b);
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const policies = readPolicies(objects);
   const pods = podsOf(objects);
   /** What Knative Eventing delivers to. */

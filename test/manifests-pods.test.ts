@@ -4,13 +4,13 @@ import { httpApp } from '../shared/http/app.ts';
 import { createLogger } from '../shared/telemetry.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
 import { podsOf } from './support/manifest-pods.ts';
-import { renderedOverlays } from './support/manifests.ts';
+import { describeOverlays } from './support/manifests.ts';
 
 /** What every function serves around its own routes: probes and metrics among them. */
 const settings = readSettings({ LOG_LEVEL: 'silent' });
 const shell = httpApp({ settings, logger: createLogger(settings, 'test'), routes: [] });
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount');
   const pods = podsOf(objects);
 

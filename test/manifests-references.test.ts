@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { overlays } from '../scripts/knative/render.ts';
 import { roles } from '../shared/access.ts';
@@ -8,17 +8,43 @@ import { labelSelector, selects } from './support/label-selector.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
 import { podsOf } from './support/manifest-pods.ts';
 import { referencesOf } from './support/manifest-references.ts';
-import { argoApplications, renderedOverlays, secretTemplate } from './support/manifests.ts';
+import { argoApplications, describeOverlays, secretTemplate } from './support/manifests.ts';
 
 const secrets = (await secretTemplate()).map(({ metadata }) => metadata.name);
 const stages = ['prepare', 'bootstrap', 'run'];
+/** As kubectl has them. */
+const kinds: Readonly<Record<string, string>> = {
+  deploy: 'Deployment',
+  deployment: 'Deployment',
+  ksvc: 'Service',
+  scaledobject: 'ScaledObject',
+  pingsource: 'PingSource',
+  trigger: 'Trigger',
+  job: 'Job',
+  configmap: 'ConfigMap',
+};
+const commands = (
+  await Promise.all(
+    ['README.md', 'docs/runbook.md'].map((file) =>
+      readFile(new URL(`../${file}`, import.meta.url), 'utf8'),
+    ),
+  )
+)
+  .join('\n')
+  .match(/kubectl [^`\n|]+/g);
+
+const applicationForm = z.looseObject({
+  source: z.looseObject({ path: z.string() }),
+  destination: z.looseObject({ namespace: z.literal('analytics') }),
+  ignoreDifferences: z.array(z.looseObject({ kind: z.string(), name: z.string().optional() })),
+});
 const monitorForm = z.looseObject({
   selector: labelSelector,
   jobLabel: z.string(),
   podMetricsEndpoints: z.array(z.looseObject({ port: z.string(), path: z.string() })),
 });
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const pods = podsOf(objects);
   const links = objects.flatMap((from) =>
     referencesOf(from).map((reference) => ({
@@ -113,14 +139,43 @@ describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
     const running = pods.map(({ name }) => name).filter((name) => name !== 'analytics-bootstrap');
     expect(scraped.sort()).toEqual(running.sort());
   });
+
+  test('Argo CD leaves others’ fields alone on objects that are there', async () => {
+    for (const { spec } of await argoApplications()) {
+      for (const { kind, name } of applicationForm.parse(spec).ignoreDifferences) {
+        const found = objects.filter(
+          (object) =>
+            object.kind === kind && (name ?? object.metadata.name) === object.metadata.name,
+        );
+        expect(found, `${kind} ${name}`).not.toEqual([]);
+      }
+    }
+  });
+
+  test('kubectl’s commands in the documents name objects and pods that are there', () => {
+    const all = (commands ?? []).join('\n');
+    const selected = [...all.matchAll(/ -l ([\w./-]+)=([\w.-]+)/g)];
+    expect(selected.length).toBeGreaterThan(3);
+    for (const [text, key = '', value] of selected) {
+      expect(
+        pods.some(({ labels }) => labels[key] === value),
+        text,
+      ).toBe(true);
+    }
+    const named = all.matchAll(/\b([a-z]+)(?: -n analytics)?[ /](analytics-[a-z-]+)/g);
+    for (const [text, kind = '', name] of named) {
+      if (kind === 'n') continue;
+      const found = objects.some(
+        (object) => object.kind === kinds[kind] && object.metadata.name === name,
+      );
+      expect(found, text).toBe(true);
+    }
+  });
 });
 
 test('Argo CD syncs each overlay into our namespace', async () => {
-  const form = z.looseObject({
-    source: z.looseObject({ path: z.string() }),
-    destination: z.looseObject({ namespace: z.literal('analytics') }),
-  });
-  const paths = (await argoApplications()).map(({ spec }) => form.parse(spec).source.path);
+  const specs = (await argoApplications()).map(({ spec }) => applicationForm.parse(spec));
+  const paths = specs.map(({ source }) => source.path);
   expect(paths.sort()).toEqual(overlays.map((overlay) => `knative/overlays/${overlay}`).sort());
 });
 

@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { functionRoutes } from './support/function-routes.ts';
-import { renderedOverlays } from './support/manifests.ts';
+import { describeOverlays } from './support/manifests.ts';
 import { pathsOf, readVirtualService, ruleFor } from './support/virtual-service.ts';
 
 const allRoutes = functionRoutes();
@@ -29,7 +29,7 @@ test('these are all functions', async () => {
   expect([...owners, 'consumer'].sort()).toEqual(folders.sort());
 });
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const specOf = (kind: string) => objects.find((object) => object.kind === kind)?.spec;
   const routing = readVirtualService(specOf('VirtualService'));
   const [host = ''] = routing.hosts;

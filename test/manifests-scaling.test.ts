@@ -5,7 +5,7 @@ import { readSettings, streamPartitions } from '../shared/env.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { environmentOf } from './support/manifest-environment.ts';
 import { podsOf } from './support/manifest-pods.ts';
-import { renderedOverlays, secretTemplate } from './support/manifests.ts';
+import { describeOverlays, secretTemplate } from './support/manifests.ts';
 
 const scalingForm = z.looseObject({
   scaleTargetRef: z.looseObject({ name: z.literal('analytics-consumer') }),
@@ -19,7 +19,7 @@ const scalingForm = z.looseObject({
 
 const secrets = await secretTemplate();
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const scaled = objects.find(({ kind }) => kind === 'ScaledObject');
   const scaling = scalingForm.parse(scaled?.spec);
   const consumer = podsOf(objects).find(({ name }) => name === 'analytics-consumer');

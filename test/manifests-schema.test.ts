@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { generatedManifests } from '../scripts/knative/files.ts';
 import type { KubernetesObject } from '../scripts/knative/render.ts';
 import { schemaFaults } from './support/manifest-schema.ts';
 import { valueFaults } from './support/manifest-values.ts';
-import { argoApplications, renderedOverlays, secretTemplate } from './support/manifests.ts';
+import { argoApplications, describeOverlays, secretTemplate } from './support/manifests.ts';
 
 const faultsOf = (object: KubernetesObject) => [...schemaFaults(object), ...valueFaults(object)];
 const titled = (objects: readonly KubernetesObject[]) =>
   objects.map((object) => ({ title: `${object.kind} ${object.metadata.name}`, object }));
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   test.each(titled(objects))('a cluster takes $title as it is', ({ object }) => {
     expect(faultsOf(object)).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { readSettings, settingNames } from '../shared/env.ts';
 import { dataOf, environmentOf } from './support/manifest-environment.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
 import { podsOf } from './support/manifest-pods.ts';
-import { renderedOverlays, secretTemplate } from './support/manifests.ts';
+import { describeOverlays, secretTemplate } from './support/manifests.ts';
 import { settingsRead } from './support/settings-read.ts';
 
 /** Without a default, and yet ours to leave unset: the README says what each is for. */
@@ -20,7 +20,7 @@ const optional = new Set([
 const defaults = new Set(Object.keys(readSettings({})));
 const secrets = await secretTemplate();
 
-describe.each(await renderedOverlays())('$overlay', ({ objects }) => {
+await describeOverlays((objects) => {
   const configured = Object.values(dataOf(objects, 'ConfigMap')).flatMap(Object.keys);
   const codeOf = ({ name }: { name: string }) => settingsRead(name.replace('analytics-', ''));
 

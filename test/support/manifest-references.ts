@@ -47,8 +47,13 @@ function whole({ path, value }: Node): Reference[] {
   return [{ path, kind, name }];
 }
 
+/** Knative serves a function's host at port 80. */
 function hosts({ path, value }: Node): Reference[] {
   if (typeof value !== 'string') return [];
-  const found = value.matchAll(/([a-z0-9-]+)\.analytics\.svc\b/g);
-  return [...found].map(([, name = '']) => ({ path, kind: 'Service', name }));
+  const found = value.matchAll(/([a-z0-9-]+)\.analytics\.svc(?:\.cluster\.local)?(:\d+)?/g);
+  return [...found].map(([, host = '', port = ':80']) => ({
+    path,
+    kind: 'Service',
+    name: port === ':80' ? host : `${host}${port}`,
+  }));
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { inject } from 'vitest';
+import { describe, inject, test } from 'vitest';
 import {
   type KubernetesObject,
   type Overlay,
@@ -23,6 +23,15 @@ export async function renderedOverlays(): Promise<Rendered[]> {
   return Promise.all(
     overlays.map(async (overlay) => ({ overlay, objects: await renderOverlay(overlay) })),
   );
+}
+
+/** Makes a suite of tests for each overlay, or a skipped test that says why there is none. */
+export async function describeOverlays(
+  suite: (objects: Rendered['objects'], overlay: Overlay) => void,
+): Promise<void> {
+  const rendered = await renderedOverlays();
+  if (rendered.length === 0) test.skip('there is no kubectl here to render the manifests');
+  for (const { overlay, objects } of rendered) describe(overlay, () => suite(objects, overlay));
 }
 
 /** The secrets that an operator makes: names and keys are real, values are placeholders. */
