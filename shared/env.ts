@@ -14,7 +14,7 @@ function toMs(text: string): number {
 }
 
 /** `250ms`, `30s`, `5m`, `24h` → milliseconds. */
-function duration(fallback: string, { min = '0ms', max = '999999999h' } = {}) {
+export function duration(fallback: string, { min = '0ms', max = '999999999h' } = {}) {
   return z
     .string()
     .regex(durationPattern, 'must be a duration such as 250ms, 30s, 5m or 24h')
