@@ -96,6 +96,11 @@ test('on nothing but Node it starts, seeds, answers what it suggests, and finds 
   expect(invocations).toBeGreaterThan(1_000);
   expect(answerForm.parse(reliability).totals.invocations).toBe(invocations);
   expect(freshness).toMatchObject({ status: 'fresh' });
+  // Fails with its lines when the exit code is not 0.
+  const smoke = ['--import', 'tsx', 'scripts/smoke.ts', '--url', `http://127.0.0.1:${port}`];
+  const { PATH = '', HOME = '' } = process.env;
+  const { stdout } = await run(process.execPath, smoke, { env: { PATH, HOME } });
+  expect(stdout).toMatch(/\nOK: \d+ passed, 0 skipped\n$/);
 
   // Beside it, neither the same port nor the same data can be had: one line says which.
   const samePort = start();
