@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { readSettings, refuseKnativeService, requireSetting } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import { preparations, visit } from '../../shared/preparation.ts';
-import { redactor } from '../../shared/redaction.ts';
 
 /** Not a server like the other functions: a Job, which does its work once and ends. */
 async function bootstrap(): Promise<void> {
@@ -14,10 +13,9 @@ async function bootstrap(): Promise<void> {
   );
   requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   requireSetting(settings, 'RABBITMQ_URL', 'amqp://user:password@host:5672');
-  const redact = redactor(settings);
   // The build puts the migrations beside its bundle, which is CommonJS.
   const servers = preparations(join(__dirname, 'migrations'));
-  const faults = await visit('prepare', servers, settings, (line) => console.log(redact(line)));
+  const faults = await visit('prepare', servers, settings, console.log);
   if (faults > 0) process.exitCode = 1;
 }
 

@@ -67,7 +67,7 @@ export function overlayWithImages(
 function withoutOthers(functions: readonly DeployedFunction[]) {
   const mark = 'analytics-service/stays';
   const any = { apiVersion: 'any', kind: 'any' };
-  const names = functions.map(({ object }) => object).join('|');
+  const names = `(${functions.map(({ object }) => object).join('|')})`;
   return [
     {
       target: { name: names },
