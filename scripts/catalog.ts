@@ -39,7 +39,7 @@ async function importNames(file: string): Promise<void> {
   // All or nothing: half a catalog would look like a whole one.
   if (faults.length > 0) throw new Error(`${file} was not imported:\n${faults.join('\n')}`);
   const database = openDatabase({
-    url: await localDatabaseUrl(readSettings(process.env)),
+    url: await localDatabaseUrl(readSettings(process.env, { knowsActors: false })),
     connectionsMax: 1,
     patienceMs: 5_000,
   });

@@ -107,7 +107,7 @@ function cell(text: string | null): string {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   runScript(async () => {
-    const settings = readSettings(process.env);
+    const settings = readSettings(process.env, { knowsActors: false });
     const url = await localDatabaseUrl(settings);
     const database = openDatabase({ url, connectionsMax: 1, patienceMs: 5_000 });
     try {

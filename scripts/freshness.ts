@@ -25,7 +25,7 @@ if ((compare === undefined) === (clear === undefined)) {
 const patienceMs = 2_000;
 
 runScript(async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   if (settings.REDIS_URL === undefined) {
     throw new Error(
       'REDIS_URL is not set: the cache is in the memory of the service, and ends with it',

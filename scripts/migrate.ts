@@ -3,7 +3,7 @@ import { migrate } from '../shared/migrate.ts';
 import { runScript } from './run-script.ts';
 
 runScript(async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const { applied, storage } = await migrate(url);
   const did = applied.length === 0 ? 'already up to date' : `applied ${applied.join(', ')}`;

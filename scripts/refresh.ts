@@ -25,7 +25,7 @@ if ((from === undefined) !== (to === undefined)) {
 }
 
 runScript(async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   const database = openDatabase({
     url: await localDatabaseUrl(settings),
     driver: settings.DATABASE_DRIVER,

@@ -6,7 +6,7 @@ import { replay } from './replay/run.ts';
 import { isWhole, summaryOf } from './replay/summary.ts';
 
 process.exitCode = await runCommand('replay', async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   const options = readReplayOptions(process.argv.slice(2), settings, Date.now());
   const progress = openProgress();
   try {

@@ -25,7 +25,7 @@ const optionsForm = z.object({
 });
 
 process.exitCode = await runCommand('seed', async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   const isStream = settings.RABBITMQ_URL !== undefined;
   const program = new Command('npm run seed --')
     .description('Sends synthetic events for two orgs and three models, and checks what was stored')

@@ -5,7 +5,10 @@ import { exitCodeOf, jsonOf, lineOf, summaryOf } from './smoke/report.ts';
 import { smoke } from './smoke/run.ts';
 
 process.exitCode = await runCommand('smoke', async () => {
-  const options = readSmokeOptions(process.argv.slice(2), readSettings(process.env));
+  const options = readSmokeOptions(
+    process.argv.slice(2),
+    readSettings(process.env, { knowsActors: false }),
+  );
   const report = await smoke(options, {
     onCheck: (result) => {
       if (!options.json) console.log(lineOf(result));

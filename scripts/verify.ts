@@ -26,7 +26,7 @@ const { days, repair } = new Command('npm run verify --')
   .opts<{ days: number; repair?: true }>();
 
 runScript(async () => {
-  const settings = readSettings(process.env);
+  const settings = readSettings(process.env, { knowsActors: false });
   const database = openDatabase({
     url: await localDatabaseUrl(settings),
     driver: settings.DATABASE_DRIVER,

@@ -43,7 +43,7 @@ export function readOptions<Schema extends z.ZodType>(
 export async function runCommand(name: string, work: () => Promise<number>): Promise<number> {
   let stopTelemetry = async () => {};
   try {
-    const settings = readSettings(process.env);
+    const settings = readSettings(process.env, { knowsActors: false });
     const logger = createLogger(settings, name, process.stderr);
     stopTelemetry = await startTelemetry(settings, name, logger, null);
     return await work();
