@@ -24,7 +24,9 @@ await describeOverlays((objects) => {
   const scaling = scalingForm.parse(scaled?.spec);
   const consumer = podsOf(objects).find(({ name }) => name === 'analytics-consumer');
   if (consumer === undefined) throw new Error('there is no consumer');
-  const settings = readSettings(environmentOf(consumer, [...objects, ...secrets]));
+  const settings = readSettings(environmentOf(consumer, [...objects, ...secrets]), {
+    knowsActors: false,
+  });
   const streams = streamPartitions(settings);
   const metadataOf = (type: string) =>
     scaling.triggers.find((trigger) => trigger.type === type)?.metadata ?? {};

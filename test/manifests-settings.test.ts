@@ -30,8 +30,8 @@ await describeOverlays((objects) => {
       [...names].filter((name) => environment[name] === undefined);
 
     test('starts with the settings it is given', async () => {
-      const { required } = await codeOf(pod);
-      expect(() => readSettings(environment)).not.toThrow();
+      const { required, knowsActors } = await codeOf(pod);
+      expect(() => readSettings(environment, { knowsActors })).not.toThrow();
       expect(missing(required)).toEqual([]);
     });
 

@@ -4,6 +4,8 @@ import { build } from 'esbuild';
 import { settingNames } from '../../shared/env.ts';
 
 export interface SettingsRead {
+  /** Whether its requests come with actors, so that it starts as one that asks for their secret. */
+  knowsActors: boolean;
   /** Those without which it does not start. */
   required: ReadonlySet<string>;
   /** Those that its code names, the required ones among them. */
@@ -43,8 +45,12 @@ async function readCode(name: string): Promise<SettingsRead> {
   const code = outputFiles.map(({ text }) => text).join('\n');
   const named = settingNames.filter((setting) => new RegExp(`\\b${setting}\\b`).test(code));
   const required = code.matchAll(/requireSetting\(\w+, "([A-Z0-9_]+)"/g);
+  const knowsActors = !/\brunInternalFunction\(|knowsActors: false/.test(code);
+  // All that serve identify actors, some of them to no purpose.
+  const own = named.filter((setting) => knowsActors || setting !== 'GATEWAY_SHARED_SECRET');
   return {
-    read: new Set([...named, ...(/\bstreamPartitions\(/.test(code) ? partitionSettings : [])]),
+    knowsActors,
+    read: new Set([...own, ...(/\bstreamPartitions\(/.test(code) ? partitionSettings : [])]),
     required: new Set([...required].flatMap(([, setting = '']) => setting)),
   };
 }
