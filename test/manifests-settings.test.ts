@@ -21,7 +21,7 @@ const defaults = new Set(Object.keys(readSettings({})));
 const secrets = await secretTemplate();
 
 await describeOverlays((objects) => {
-  const configured = Object.values(dataOf(objects, 'ConfigMap')).flatMap(Object.keys);
+  const configured = Object.values(dataOf(objects, 'ConfigMap')).flatMap(Object.entries<string>);
   const codeOf = ({ name }: { name: string }) => settingsRead(name.replace('analytics-', ''));
 
   describe.each(podsOf(objects))('$name', (pod) => {
@@ -43,7 +43,8 @@ await describeOverlays((objects) => {
 
     test('is given what the ConfigMaps say of its settings', async () => {
       const { read } = await codeOf(pod);
-      expect(missing(configured.filter((name) => read.has(name)))).toEqual([]);
+      const said = Object.fromEntries(configured.filter(([name]) => read.has(name)));
+      expect(environment).toMatchObject(said);
     });
 
     test('is given no setting of its own that its code does not read', async () => {
@@ -55,10 +56,9 @@ await describeOverlays((objects) => {
   test('the ConfigMaps hold settings alone, each once, and some code reads it', async () => {
     const code = await Promise.all(podsOf(objects).map(codeOf));
     const read = new Set(code.flatMap((one) => [...one.read]));
-    expect(configured.filter((name) => !settingNames.includes(name) || !read.has(name))).toEqual(
-      [],
-    );
-    expect(configured).toEqual([...new Set(configured)]);
+    const names = configured.map(([name]) => name);
+    expect(names.filter((name) => !settingNames.includes(name) || !read.has(name))).toEqual([]);
+    expect(names).toEqual([...new Set(names)]);
   });
 
   test('every key of the secrets is used, and every one used is there', () => {

@@ -56,13 +56,13 @@ export function environmentOf(pod: Pod, objects: readonly KubernetesObject[]): D
   ]);
 }
 
-/** Knative says where to listen, and a SinkBinding where events go. */
+/** Knative says where to listen and by which name, and a SinkBinding where events go. */
 function platformGives(pod: Pod, objects: readonly KubernetesObject[]): [string, string][] {
   const isBound = objects.some(
     ({ kind, spec }) => kind === 'SinkBinding' && binding.parse(spec).subject.name === pod.name,
   );
-  return [
-    ...(pod.isKnative ? [['PORT', '8080'] as [string, string]] : []),
-    ...(isBound ? [['K_SINK', 'http://broker-ingress.example'] as [string, string]] : []),
-  ];
+  const given: [string, string][] = [];
+  if (pod.isKnative) given.push(['PORT', '8080'], ['K_SERVICE', pod.name]);
+  if (isBound) given.push(['K_SINK', 'http://broker-ingress.example']);
+  return given;
 }

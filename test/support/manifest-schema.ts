@@ -111,11 +111,7 @@ function faultsBy(
   try {
     Reflect.apply(model.prototype.validate, watched(instance, '', read), []);
   } catch (error) {
-    faults.push(
-      ...messageOf(error)
-        .replaceAll(/(^|, )data/g, '$1')
-        .split(', '),
-    );
+    faults.push(messageOf(error).replaceAll(/(^|, )data/g, '$1'));
   }
   return [...faults, ...unread(value, '', read).flatMap(onUnknown)];
 }
