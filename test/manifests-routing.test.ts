@@ -115,6 +115,16 @@ await describeOverlays((objects) => {
     expect(new Set(reached)).toEqual(new Set(routes.map(({ owner }) => owner)));
   });
 
+  test('no function has an address of its own outside the cluster', () => {
+    const services = objects.filter(({ kind }) => kind === 'Service');
+    for (const { metadata } of services) {
+      expect(metadata.labels, metadata.name).toMatchObject({
+        'networking.knative.dev/visibility': 'cluster-local',
+      });
+    }
+    expect(services.length).toBe(new Set(allRoutes.map(({ owner }) => owner)).size);
+  });
+
   test('the gateway listens on the one host, and everything goes to the local gateway', () => {
     const { servers } = gatewayForm.parse(specOf('Gateway'));
     expect(new Set(servers.flatMap(({ hosts }) => hosts))).toEqual(new Set(routing.hosts));

@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
+import { isTimeZone } from '../../shared/time-window.ts';
 import { formFaults } from './form-faults.ts';
 import { nodesOf } from './manifest-nodes.ts';
 
@@ -196,14 +197,6 @@ function listOf(...options: string[]) {
 function isSchedule(text: string): boolean {
   try {
     return new Cron(text, { paused: true }).nextRun() !== null;
-  } catch {
-    return false;
-  }
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions() !== undefined;
   } catch {
     return false;
   }
