@@ -4,12 +4,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { recordings } from '../scripts/dashboards/recordings.ts';
 import { roles } from '../shared/access.ts';
-import { runbookAnchors } from './support/runbook.ts';
+import {
+  runbook,
+  runbookBlocks,
+  runbookCommands,
+  runbookInlines,
+  runbookSections,
+} from './support/runbook.ts';
 import { type System, startSystem } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';
 
 const docs = new URL('../docs/', import.meta.url);
-const runbook = await readFile(new URL('runbook.md', docs), 'utf8');
+const sections = runbookSections();
+const anchors = new Set(sections.keys());
 
 test('every npm command in the documents exists', async () => {
   const { scripts } = z
@@ -24,15 +31,13 @@ test('every npm command in the documents exists', async () => {
   }
 });
 
-test('every link within the runbook leads to a section', async () => {
-  const anchors = runbookAnchors();
+test('every link within the runbook leads to a section', () => {
   const links = [...runbook.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
   expect(links.length).toBeGreaterThan(20);
   for (const anchor of links) expect(anchors).toContain(anchor);
 });
 
-test('every row of the mission’s troubleshooting table has its section', async () => {
-  const anchors = runbookAnchors();
+test('every row of the mission’s troubleshooting table has its section', () => {
   for (const row of [
     'consumer-stuck-with-increasing-lag',
     'timescale-aggregate-stale',
@@ -45,6 +50,43 @@ test('every row of the mission’s troubleshooting table has its section', async
     expect(anchors).toContain(row);
   }
 });
+
+/** What is not about one thing that is wrong. */
+const general = ['runbook', 'first-look', 'alerts', 'troubleshooting', 'schema-migrations'];
+const troubles = [...anchors].filter((anchor) => !general.includes(anchor));
+
+test.each(troubles)('%s: how to see it, why, and what to do, or where that is', (anchor) => {
+  const linked = [...(sections.get(anchor) ?? '').matchAll(/\]\(#([^)]+)\)/g)];
+  const told = [anchor, ...linked.map(([, other = '']) => other)].map(parts);
+  expect(told).toContainEqual({ see: true, why: true, do: true });
+});
+
+function parts(anchor: string) {
+  const text = sections.get(anchor) ?? '';
+  const columns = /^\| what you see \|(.*)$/m.exec(text)?.[1] ?? '';
+  return {
+    see: text.includes('**See**'),
+    why: text.includes('**Why') || columns.includes(' why '),
+    do: text.includes('**Do') || columns.includes(' what to do '),
+  };
+}
+
+test('messages that the runbook quotes are the code’s', async () => {
+  const commands = new Set(runbookCommands());
+  const quoted = runbookInlines().filter(
+    (text) => /^[A-Za-z: ]+$/.test(text) && text.includes(' ') && !commands.has(text),
+  );
+  expect(quoted.length).toBeGreaterThan(7);
+  const code = (await Promise.all(['functions', 'shared', 'scripts'].map(sourcesIn))).join('');
+  for (const words of quoted) expect(code).toContain(words);
+});
+
+async function sourcesIn(folder: string): Promise<string> {
+  const url = new URL(`../${folder}/`, import.meta.url);
+  const names = await readdir(url, { recursive: true });
+  const files = names.filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'));
+  return (await Promise.all(files.map((name) => readFile(new URL(name, url), 'utf8')))).join('');
+}
 
 describe('on the service', () => {
   let system: System;
@@ -72,10 +114,7 @@ describe('on the service', () => {
     for (const name of named) expect(known).toContain(name);
   });
 
-  const blocks = [...runbook.matchAll(/```sql\n([\s\S]*?)```/g)].map(([, sql = '']) => ({
-    sql,
-    begins: sql.split('\n')[0] ?? '',
-  }));
+  const blocks = runbookBlocks('sql').map((sql) => ({ sql, begins: sql.split('\n')[0] ?? '' }));
 
   test.each(blocks)('$begins …', async ({ sql }) => {
     const client = new pg.Client({ connectionString: system.settings.DATABASE_URL });

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'amqplib';
 import { RABBITMQ_SERVER } from './debian.ts';
@@ -40,9 +40,21 @@ export async function runRabbitmq({ folder, supervisor }: LocalServer): Promise<
   return { RABBITMQ_URL: url };
 }
 
+/** By which `rabbitmqctl` finds the node that runs in `folder`, and is let in. */
+export async function controlEnv(folder: string): Promise<NodeJS.ProcessEnv> {
+  return {
+    // Erlang keeps its cookie in the home folder.
+    HOME: join(folder, 'home'),
+    ERL_EPMD_PORT: (await readFile(join(folder, 'epmd-port'), 'utf8')).trim(),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    RABBITMQ_NODENAME: 'analytics@localhost',
+  };
+}
+
 async function nodeEnv(folder: string, port: number, password: string): Promise<NodeJS.ProcessEnv> {
   const at = (name: string) => join(folder, name);
   await mkdir(at('home'), { recursive: true });
+  await rememberedPort(at('epmd-port'));
   await writeFile(
     at('rabbitmq.conf'),
     [
@@ -64,11 +76,7 @@ async function nodeEnv(folder: string, port: number, password: string): Promise<
   const clean = Object.entries(process.env).filter(([name]) => !/^(RABBITMQ|ERL)_/.test(name));
   return {
     ...Object.fromEntries(clean),
-    // Erlang keeps its cookie in the home folder.
-    HOME: at('home'),
-    ERL_EPMD_PORT: String(await freePort()),
-    ERL_EPMD_ADDRESS: '127.0.0.1',
-    RABBITMQ_NODENAME: 'analytics@localhost',
+    ...(await controlEnv(folder)),
     RABBITMQ_DIST_PORT: String(await freePort()),
     RABBITMQ_MNESIA_BASE: at('mnesia'),
     RABBITMQ_LOG_BASE: at('log'),

@@ -3,11 +3,14 @@ import { runbookSection } from '../../scripts/dashboards/rule.ts';
 
 export const runbook = await readFile(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
 
-/** The anchors of docs/runbook.md, as its headings make them. */
-export function runbookAnchors(): Set<string> {
-  const headings = runbook.match(/^#+ .+$/gm) ?? [];
-  return new Set(
-    headings.map((heading) => runbookSection('', heading.replace(/^#+ /, '')).slice(1)),
+/** By its anchor what each section says, up to the next heading. */
+export function runbookSections(): Map<string, string> {
+  const sections = runbook.split(/^#+ (?=[A-Z])/m).slice(1);
+  return new Map(
+    sections.map((section) => {
+      const [heading = '', ...lines] = section.split('\n');
+      return [runbookSection('', heading).slice(1), lines.join('\n')];
+    }),
   );
 }
 
@@ -17,13 +20,19 @@ export function runbookBlocks(language: 'sh' | 'sql'): string[] {
   return [...blocks].map(([, text = '']) => text);
 }
 
-/** What is typed into a shell: the programs by which a command within a sentence is known. */
+/** What stands between backticks, in the order of the page, each on one line. */
+export function runbookInlines(): string[] {
+  const prose = runbook.replaceAll(/^```[\s\S]*?^```$/gm, '');
+  return [...prose.matchAll(/`([^`]+)`/g)].map(([, text = '']) => text.replaceAll(/\s+/g, ' '));
+}
+
+/** The programs by which a command within a sentence is known. */
 const programs =
   /^(?:[A-Z_]+=\S+ )*(?:aws|curl|docker|eval|func|git|helm|jq|kubectl|node|npm|npx|promtool|psql|rabbitmqctl|redis-cli) \S/;
 
 /**
- * Every command of the runbook as it is typed, each once and in the order of the page: the lines of
- * its `sh` blocks without their comments, and those between backticks.
+ * Every command of the runbook as it is typed, each once: the lines of its `sh` blocks without their
+ * comments, and then those between backticks.
  */
 export function runbookCommands(): string[] {
   const lines = runbookBlocks('sh').flatMap((block) =>
@@ -33,9 +42,5 @@ export function runbookCommands(): string[] {
       .trim()
       .split('\n'),
   );
-  const prose = runbook.replaceAll(/^```[\s\S]*?^```$/gm, '');
-  const inline = [...prose.matchAll(/`([^`]+)`/g)]
-    .map(([, text = '']) => text.replaceAll(/\s+/g, ' '))
-    .filter((text) => programs.test(text));
-  return [...new Set([...lines, ...inline])];
+  return [...new Set([...lines, ...runbookInlines().filter((text) => programs.test(text))])];
 }
