@@ -1,4 +1,5 @@
-import { link, type Panel, type PanelSpec, postgresql, prometheus } from './panel.ts';
+import type { Annotation, Dashboard, Variable } from './grafana.ts';
+import { link, type PanelSpec, postgresql, prometheus } from './panel.ts';
 
 /** Panels under a heading, laid out from left to right. */
 export interface Row {
@@ -21,7 +22,7 @@ export interface DashboardSpec {
 type Buckets = 'days' | 'hours';
 
 /** The dashboard as JSON that Grafana imports. */
-export function dashboard(spec: DashboardSpec, runbook: string) {
+export function dashboard(spec: DashboardSpec, runbook: string): Dashboard {
   const { uid, title, description, from, refresh, buckets, rows } = spec;
   return {
     uid,
@@ -53,7 +54,7 @@ export function dashboard(spec: DashboardSpec, runbook: string) {
   };
 }
 
-const firingAlerts = {
+const firingAlerts: Annotation = {
   name: 'Alerts',
   datasource: prometheus,
   enable: true,
@@ -68,7 +69,7 @@ const selectAll = { text: ['All'], value: ['$__all'] };
 
 const rollups: Record<Buckets, string> = { days: 'usage_daily', hours: 'usage_hourly' };
 
-const variables = (buckets: Buckets) => [
+const variables = (buckets: Buckets): Variable[] => [
   dataSourceVariable('prometheus', 'Prometheus', prometheus.type),
   dataSourceVariable('postgresql', 'PostgreSQL', postgresql.type),
   namedVariable('org', 'Org', 'orgs'),
@@ -91,7 +92,7 @@ const variables = (buckets: Buckets) => [
   },
 ];
 
-function dataSourceVariable(name: string, label: string, query: string) {
+function dataSourceVariable(name: string, label: string, query: string): Variable {
   return { name, label, type: 'datasource', query, multi: false, includeAll: false, refresh: 1 };
 }
 
@@ -99,7 +100,7 @@ function dataSourceVariable(name: string, label: string, query: string) {
  * Every org or model that has ever sent. `All` is a query of its own, which Grafana puts in as it
  * is: a list of thousands of ids would not fit.
  */
-function namedVariable(name: string, label: string, names: 'orgs' | 'models') {
+function namedVariable(name: string, label: string, names: 'orgs' | 'models'): Variable {
   const id = `${name}_id`;
   return {
     name,
@@ -121,19 +122,13 @@ order by 1`,
 
 const columns = 24;
 
-function laidOut(rows: readonly Row[], runbook: string): Panel[] {
-  const panels: Panel[] = [];
+function laidOut(rows: readonly Row[], runbook: string): Dashboard['panels'] {
+  const panels: Dashboard['panels'] = [];
   let y = 0;
-  const add = (panel: Omit<Panel, 'id'>) =>
-    panels.push({ id: panels.length + 1, ...panel } as Panel);
+  const id = () => panels.length + 1;
   for (const { title, panels: specs } of rows) {
-    add({
-      type: 'row',
-      title,
-      collapsed: false,
-      gridPos: { x: 0, y, w: columns, h: 1 },
-      panels: [],
-    });
+    const gridPos = { x: 0, y, w: columns, h: 1 };
+    panels.push({ id: id(), type: 'row', title, collapsed: false, gridPos, panels: [] });
     y += 1;
     let [x, height] = [0, 0];
     for (const { title: name, width, height: h, build } of specs) {
@@ -141,7 +136,8 @@ function laidOut(rows: readonly Row[], runbook: string): Panel[] {
         y += height;
         [x, height] = [0, 0];
       }
-      add({ title: name, gridPos: { x, y, w: width, h }, ...build(runbook) } as Omit<Panel, 'id'>);
+      const place = { x, y, w: width, h };
+      panels.push({ id: id(), title: name, gridPos: place, ...build(runbook) });
       x += width;
       height = Math.max(height, h);
     }

@@ -1,32 +1,26 @@
-/** What our dashboards use of Grafana's dashboard JSON (schema version 39, Grafana 11 and later). */
+import type { Link, Look, Override, Panel, Target, Threshold } from './grafana.ts';
 
-export interface DataSourceRef {
+interface DataSource {
   type: string;
   uid: string;
 }
 
 /** Chosen by whoever imports the dashboard, through its variables. */
-export const prometheus: DataSourceRef = { type: 'prometheus', uid: `\${prometheus}` };
-export const postgresql: DataSourceRef = {
+export const prometheus: DataSource = { type: 'prometheus', uid: `\${prometheus}` };
+export const postgresql: DataSource = {
   type: 'grafana-postgresql-datasource',
   uid: `\${postgresql}`,
 };
-
-export interface Panel {
-  id: number;
-  type: string;
-  title: string;
-  gridPos: { x: number; y: number; w: number; h: number };
-  [more: string]: unknown;
-}
 
 /** A panel before it has its number and its place. */
 export interface PanelSpec {
   title: string;
   width: number;
   height: number;
-  build(runbook: string): Record<string, unknown>;
+  build(runbook: string): PanelBody;
 }
+
+type PanelBody = Omit<Panel, 'id' | 'title' | 'gridPos'>;
 
 /** An id of Grafana's unit list. */
 export type Unit =
@@ -104,6 +98,7 @@ export function stat(options: QueryOptions) {
   return spec(options, width, height, {
     type: 'stat',
     targets: targetsOf(options, 'table', true),
+    custom: {},
     options: {
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
       colorMode: 'value',
@@ -124,10 +119,13 @@ export function table(options: SqlOptions & { columns: Record<string, Unit>; sor
   return spec(options, width, height, {
     type: 'table',
     targets: targetsOf(options, 'table'),
-    overrides: Object.entries(columns).map(([name, unit]) => ({
-      matcher: { id: 'byName', options: name },
-      properties: [{ id: 'unit', value: unit }],
-    })),
+    custom: {},
+    overrides: Object.entries(columns).map(
+      ([name, unit]): Override => ({
+        matcher: { id: 'byName', options: name },
+        properties: [{ id: 'unit', value: unit }],
+      }),
+    ),
     options: {
       frameIndex: 0,
       showHeader: true,
@@ -137,13 +135,7 @@ export function table(options: SqlOptions & { columns: Record<string, Unit>; sor
   });
 }
 
-interface Parts {
-  type: string;
-  targets: readonly Record<string, unknown>[];
-  custom?: Record<string, unknown>;
-  overrides?: readonly Record<string, unknown>[];
-  options: Record<string, unknown>;
-}
+type Parts = Look & { targets: Target[]; overrides?: Override[] };
 
 function spec(options: QueryOptions, width: number, height: number, parts: Parts): PanelSpec {
   const { title, description, unit, decimals, max, limit, runbook: section } = options;
@@ -151,7 +143,8 @@ function spec(options: QueryOptions, width: number, height: number, parts: Parts
     title,
     width,
     height,
-    build: (runbook) => ({
+    // The type is said here too: of what an arrow gives, unknown fields would not be noticed.
+    build: (runbook): PanelBody => ({
       type: parts.type,
       description,
       datasource: 'sql' in options ? postgresql : prometheus,
@@ -163,7 +156,7 @@ function spec(options: QueryOptions, width: number, height: number, parts: Parts
           ...(max === undefined ? {} : { max }),
           color: { mode: parts.type === 'timeseries' ? 'palette-classic' : 'thresholds' },
           thresholds: { mode: 'absolute', steps: thresholdSteps(limit) },
-          custom: parts.custom ?? {},
+          custom: parts.custom,
         },
         overrides: parts.overrides ?? [],
       },
@@ -175,7 +168,7 @@ function spec(options: QueryOptions, width: number, height: number, parts: Parts
 }
 
 /** A link with every field that Grafana's schema asks for. */
-export function link(fields: Record<string, unknown>) {
+export function link(fields: Partial<Link>): Link {
   return {
     type: 'link',
     title: '',
@@ -195,7 +188,7 @@ function targetsOf(
   options: QueryOptions,
   format: 'time_series' | 'table',
   instant = false,
-): Record<string, unknown>[] {
+): Target[] {
   if ('sql' in options) {
     return [
       {
@@ -208,18 +201,20 @@ function targetsOf(
       },
     ];
   }
-  return options.queries.map(({ expr, legend }, index) => ({
-    refId: String.fromCharCode('A'.charCodeAt(0) + index),
-    datasource: prometheus,
-    editorMode: 'code',
-    expr,
-    legendFormat: legend,
-    instant,
-    range: !instant,
-  }));
+  return options.queries.map(
+    ({ expr, legend }, index): Target => ({
+      refId: String.fromCharCode('A'.charCodeAt(0) + index),
+      datasource: prometheus,
+      editorMode: 'code',
+      expr,
+      legendFormat: legend,
+      instant,
+      range: !instant,
+    }),
+  );
 }
 
-function thresholdSteps(limit: Limit | undefined) {
+function thresholdSteps(limit: Limit | undefined): Threshold[] {
   return [
     { color: 'green', value: null },
     ...(limit?.warning === undefined ? [] : [{ color: 'orange', value: limit.warning }]),

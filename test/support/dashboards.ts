@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { statLook, tableLook, timeSeriesLook } from './panel-looks.ts';
 
 /** Our dashboards as Grafana reads them: what it needs, and nothing that we did not mean. */
 
@@ -61,40 +62,52 @@ const row = z.strictObject({
   panels: z.tuple([]),
 });
 
-const queryPanel = z.strictObject({
-  id: z.int().min(1),
-  type: z.enum(['timeseries', 'stat', 'table']),
-  title: text,
-  description: text,
-  datasource: z.union([prometheusRef, postgresqlRef]),
-  gridPos,
-  fieldConfig: z.strictObject({
-    defaults: z.strictObject({
-      unit: text,
-      decimals: size.optional(),
-      min: z.number(),
-      max: z.number().optional(),
-      color: z.strictObject({ mode: z.enum(['palette-classic', 'thresholds']) }),
-      thresholds: z.strictObject({
-        mode: z.literal('absolute'),
-        steps: z
-          .array(z.strictObject({ color: text, value: z.number().nullable() }))
-          .min(1)
-          .refine(([first]) => first?.value === null, 'the first step has no value'),
+/** A panel of one kind: what all have in common, with its own look. */
+function panelOf<Type extends string, Custom extends z.ZodType, Options extends z.ZodType>(
+  type: Type,
+  { custom, options }: { custom: Custom; options: Options },
+) {
+  return z.strictObject({
+    id: z.int().min(1),
+    type: z.literal(type),
+    title: text,
+    description: text,
+    datasource: z.union([prometheusRef, postgresqlRef]),
+    gridPos,
+    fieldConfig: z.strictObject({
+      defaults: z.strictObject({
+        unit: text,
+        decimals: size.optional(),
+        min: z.number(),
+        max: z.number().optional(),
+        color: z.strictObject({ mode: z.enum(['palette-classic', 'thresholds']) }),
+        thresholds: z.strictObject({
+          mode: z.literal('absolute'),
+          steps: z
+            .array(z.strictObject({ color: text, value: z.number().nullable() }))
+            .min(1)
+            .refine(([first]) => first?.value === null, 'the first step has no value'),
+        }),
+        custom,
       }),
-      custom: z.record(z.string(), z.unknown()),
+      overrides: z.array(
+        z.strictObject({
+          matcher: z.strictObject({ id: z.literal('byName'), options: text }),
+          properties: z.array(z.strictObject({ id: z.literal('unit'), value: text })),
+        }),
+      ),
     }),
-    overrides: z.array(
-      z.strictObject({
-        matcher: z.strictObject({ id: z.literal('byName'), options: text }),
-        properties: z.array(z.strictObject({ id: z.literal('unit'), value: text })),
-      }),
-    ),
-  }),
-  options: z.record(z.string(), z.unknown()),
-  targets: z.array(z.union([promTarget, sqlTarget])).min(1),
-  links: z.array(link.extend({ title: text, url: z.url() })).min(1),
-});
+    options,
+    targets: z.array(z.union([promTarget, sqlTarget])).min(1),
+    links: z.array(link.extend({ title: text, url: z.url() })).min(1),
+  });
+}
+
+const queryPanel = z.discriminatedUnion('type', [
+  panelOf('timeseries', timeSeriesLook),
+  panelOf('stat', statLook),
+  panelOf('table', tableLook),
+]);
 
 const option = z.strictObject({ text, value: text, selected: z.boolean() });
 const variable = z.union([

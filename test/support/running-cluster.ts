@@ -19,43 +19,36 @@ const deploymentForm = z.object({
 });
 
 function podOf(object: KubernetesObject): KubernetesObject | undefined {
-  const { name, namespace } = object.metadata;
+  const { name, namespace = 'default' } = object.metadata;
   if (object.kind === 'Deployment') {
-    const { template } = deploymentForm.parse(object).spec;
-    return pod(`${name}-5d4c7b9f6-x2v8q`, namespace, template.metadata.labels, template.spec);
+    const { metadata, spec } = deploymentForm.parse(object).spec.template;
+    return pod({ name: `${name}-5d4c7b9f6-x2v8q`, namespace, labels: metadata.labels }, spec);
   }
   if (object.apiVersion !== 'serving.knative.dev/v1' || object.kind !== 'Service') return undefined;
   const revision = `${name}-00001`;
+  const labels = {
+    app: revision,
+    'serving.knative.dev/service': name,
+    'serving.knative.dev/configuration': name,
+    'serving.knative.dev/revision': revision,
+  };
   return pod(
-    `${revision}-deployment-6f7d8c9b5-k4j2h`,
-    namespace,
-    {
-      app: revision,
-      'serving.knative.dev/service': name,
-      'serving.knative.dev/configuration': name,
-      'serving.knative.dev/revision': revision,
-    },
+    { name: `${revision}-deployment-6f7d8c9b5-k4j2h`, namespace, labels },
     { containers: [{ name: 'user-container' }, { name: 'queue-proxy' }] },
   );
 }
 
+/** A pod that is well. */
 function pod(
-  name: string,
-  namespace = 'default',
-  labels: Record<string, string>,
+  metadata: KubernetesObject['metadata'],
   spec: { containers: { name: string }[] },
 ): KubernetesObject {
-  const containerStatuses = spec.containers.map((container) => ({
-    name: container.name,
+  const containerStatuses = spec.containers.map(({ name }) => ({
+    name,
     ready: true,
     restartCount: 0,
     state: { running: {} },
   }));
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace, labels },
-    spec,
-    status: { phase: 'Running', containerStatuses },
-  };
+  const status = { phase: 'Running', containerStatuses };
+  return { apiVersion: 'v1', kind: 'Pod', metadata, spec, status };
 }
