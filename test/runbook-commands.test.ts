@@ -109,9 +109,9 @@ const checks: Record<string, () => Promise<void>> = {
 
 /** Where not all of a command is run. */
 const notes: Record<string, string> = {
-  'docker compose up --wait rabbitmq': 'compose.yaml has that service; it is not started',
-  'npm run bench': 'its options alone',
-  'npm test': 'one test of all',
+  'docker compose up --wait rabbitmq': ' (compose.yaml has that service; it is not started)',
+  'npm run bench': ' (its options alone)',
+  'npm test': ' (one test of all)',
 };
 
 const commands = runbookCommands().filter((command) => !command.startsWith('kubectl '));
@@ -160,11 +160,8 @@ describe.skipIf(!existsSync(RABBITMQ_SERVER))('with a broker of its own', () => 
     await supervisor.stop();
   });
 
-  const named = commands.map((command) => {
-    const note = notes[command];
-    return { command, name: note === undefined ? command : `${command} (${note})` };
-  });
-  test.each(named)('$name', async ({ command }) => {
+  const named = commands.map((command) => [command + (notes[command] ?? ''), command] as const);
+  test.each(named)('%s', async (_, command) => {
     const check = checks[command];
     if (check !== undefined) return check();
     expect(await inShell(typed(command))).toMatch(shows[command] ?? /never/);
