@@ -1,16 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
-import { z } from 'zod';
-import { type KubernetesObject, parseObjects } from '../scripts/knative/render.ts';
-import { onPath } from '../scripts/services/debian.ts';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { renderOverlay } from '../scripts/knative/render.ts';
 import { runCommand } from '../scripts/services/run-command.ts';
 import { type KubernetesApi, startKubernetesApi } from './support/kubernetes-api.ts';
 import { runbookCommands } from './support/runbook.ts';
 import { runningCluster } from './support/running-cluster.ts';
-
-const root = new URL('../', import.meta.url);
 
 const consumerLog =
   'kubectl logs -n analytics -l app.kubernetes.io/name=analytics-consumer --tail -1 --since 30m';
@@ -70,14 +63,12 @@ test('it is known what each kubectl command of the runbook must show', () => {
   expect(Object.keys(shows).toSorted()).toEqual(commands.toSorted());
 });
 
-describe.skipIf(!onPath('kubectl'))('kubectl, before a stand-in for the API server', () => {
+describe.skipIf(!inject('hasKubectl'))('kubectl, before a stand-in for the API server', () => {
   let api: KubernetesApi;
 
   beforeAll(async () => {
-    const base = fileURLToPath(new URL('knative/base', root));
-    const rendered = await runCommand('kubectl', ['kustomize', base], { timeoutMs: 30_000 });
     api = await startKubernetesApi({
-      objects: runningCluster([...parseObjects(rendered), ...(await knativeServices())]),
+      objects: runningCluster(await renderOverlay('production')),
       logs: (pod, container) => [
         JSON.stringify({ pod, container, audit: 'the first line' }),
         ...Array.from({ length: 20 }, () => '{"msg":"another line"}'),
@@ -99,27 +90,13 @@ describe.skipIf(!onPath('kubectl'))('kubectl, before a stand-in for the API serv
 
   test('pausing the consumer, as the runbook says, is undone by the command after it', async () => {
     const [pause = '', resume = ''] = commands.filter((one) => one.startsWith('kubectl annotate'));
-    const annotations = () =>
-      api.objects.find(({ kind }) => kind === 'ScaledObject')?.metadata.annotations;
+    const paused = () => {
+      const scaled = api.objects.find(({ kind }) => kind === 'ScaledObject');
+      return scaled?.metadata.annotations?.['autoscaling.keda.sh/paused-replicas'];
+    };
     await run(pause);
-    expect(annotations()).toEqual({ 'autoscaling.keda.sh/paused-replicas': '0' });
+    expect(paused()).toBe('0');
     await run(resume);
-    expect(annotations()).toEqual({});
+    expect(paused()).toBeUndefined();
   });
 });
-
-/** What `func deploy` makes of the functions. */
-async function knativeServices(): Promise<KubernetesObject[]> {
-  const folders = await readdir(new URL('functions', root));
-  const services = folders.map(async (folder) => {
-    const file = new URL(`functions/${folder}/func.yaml`, root);
-    const text = await readFile(file, 'utf8').catch(() => null);
-    if (text === null) return [];
-    const { name, namespace } = functionForm.parse(parse(text));
-    const metadata = { name, namespace };
-    return [{ apiVersion: 'serving.knative.dev/v1', kind: 'Service', metadata }];
-  });
-  return (await Promise.all(services)).flat();
-}
-
-const functionForm = z.object({ name: z.string(), namespace: z.string() });

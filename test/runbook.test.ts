@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -6,6 +7,7 @@ import { recordings } from '../scripts/dashboards/recordings.ts';
 import { roles } from '../shared/access.ts';
 import {
   runbook,
+  runbookAnchors,
   runbookBlocks,
   runbookCommands,
   runbookInlines,
@@ -16,7 +18,7 @@ import { usageEvent } from './support/usage-events.ts';
 
 const docs = new URL('../docs/', import.meta.url);
 const sections = runbookSections();
-const anchors = new Set(sections.keys());
+const anchors = runbookAnchors();
 
 test('every npm command in the documents exists', async () => {
   const { scripts } = z
@@ -35,6 +37,15 @@ test('every link within the runbook leads to a section', () => {
   const links = [...runbook.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor);
   expect(links.length).toBeGreaterThan(20);
   for (const anchor of links) expect(anchors).toContain(anchor);
+});
+
+test('every file that the runbook names is there', () => {
+  const files = runbookInlines().filter((text) =>
+    /^(dashboards|functions|knative)\/\S+$/.test(text),
+  );
+  expect(files.length).toBeGreaterThan(5);
+  for (const file of files)
+    expect(existsSync(new URL(`../${file}`, import.meta.url)), file).toBe(true);
 });
 
 test('every row of the mission’s troubleshooting table has its section', () => {

@@ -97,7 +97,7 @@ async function withoutServiceStart(work: () => Promise<void>): Promise<void> {
 }
 
 /** Whether a program is there, be it where only root's shell looks. */
-export function onPath(program: string): boolean {
+function onPath(program: string): boolean {
   const path = (process.env.PATH ?? '').split(':');
   return [...path, '/usr/bin', '/usr/sbin'].some((dir) => existsSync(join(dir, program)));
 }

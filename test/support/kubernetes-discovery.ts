@@ -25,6 +25,7 @@ const kinds: readonly Kind[] = [
   kind('eventing.knative.dev/v1', 'Broker', 'brokers'),
   kind('eventing.knative.dev/v1', 'Trigger', 'triggers'),
   kind('sources.knative.dev/v1', 'PingSource', 'pingsources'),
+  kind('sources.knative.dev/v1', 'SinkBinding', 'sinkbindings'),
   kind('keda.sh/v1alpha1', 'ScaledObject', 'scaledobjects', 'so'),
   kind('keda.sh/v1alpha1', 'TriggerAuthentication', 'triggerauthentications', 'ta', 'triggerauth'),
   kind('monitoring.coreos.com/v1', 'PrometheusRule', 'prometheusrules', 'promrule'),

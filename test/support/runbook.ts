@@ -14,6 +14,11 @@ export function runbookSections(): Map<string, string> {
   );
 }
 
+/** The anchors of docs/runbook.md, as its headings make them. */
+export function runbookAnchors(): Set<string> {
+  return new Set(runbookSections().keys());
+}
+
 /** The fenced blocks of a language, without their fences. */
 export function runbookBlocks(language: 'sh' | 'sql'): string[] {
   const blocks = runbook.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'));
