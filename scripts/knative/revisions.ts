@@ -35,13 +35,15 @@ export const revisions: Readonly<Record<string, RevisionSettings>> = {
   // Whoever asked for an export comes back for its status.
   exports: { timeoutSeconds: 60, lastPodRetention: '5m' },
   // A fold that is cut off has committed batch by batch, and the next ping goes on with the rest.
-  refresh: { timeoutSeconds: 300 },
+  // Pinged each minute, which is just as long as Knative's window: the last pod stays for another
+  // two, so that it is not ended between two pings.
+  refresh: { timeoutSeconds: 300, lastPodRetention: '2m' },
   // Large exports: a long Service rather than a JobSink. A request claims jobs for at most 240 s,
   // and 2,000,000 rows were measured to take 28 s, so 600 s are hardly ever reached; an attempt
   // that is still running then goes on, as the sweep's pings keep a pod awake, and a pod that is
   // told to end gives its job back. JobSink is v1alpha1, starts one Job for each event though one
   // worker drains the queue, and would be a second way to run the same code.
-  'export-worker': { timeoutSeconds: 600 },
+  'export-worker': { timeoutSeconds: 600, lastPodRetention: '2m' },
   // Its statements are ended after 240 s, and there are several.
   verify: { timeoutSeconds: 600 },
 };
