@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { buildFunctions } from '../scripts/build.ts';
 import type { PodEvent } from '../scripts/cluster-local/cluster-event.ts';
@@ -19,6 +19,9 @@ import { lockTable } from './support/table-lock.ts';
 import { withAdmin } from './support/template-database.ts';
 import { until } from './support/until.ts';
 import { usageEvent } from './support/usage-events.ts';
+
+// Many processes start in some of these tests, on a machine that may be busy.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** A minute of the platform's waits is 1.8 s; work takes its own time. */
 const timeScale = 0.03;

@@ -57,8 +57,8 @@ await describeOverlays((objects) => {
   const trigger = triggerForm.parse(objects.find(({ kind }) => kind === 'Trigger')?.spec);
 
   test.each(pings)('$name is work that its function does', async ({ sink, contentType, data }) => {
-    const answer = await deliver(functionOf(sink), pingType, contentType, data);
-    expect(answer).toMatchObject({ status: 200 });
+    const { status } = await deliver(functionOf(sink), pingType, contentType, data);
+    expect([200, 204]).toContain(status);
   });
 
   test.each(pings)('$name is refused by every other worker', async ({ sink, ...ping }) => {
@@ -71,8 +71,9 @@ await describeOverlays((objects) => {
 
   test('the worker takes the event by which the API announces a new export', async () => {
     expect(trigger.filter.attributes.type).toBe(exportRequestedType);
-    const { status } = await deliver(functionOf(trigger.subscriber), ...requested);
-    expect(status).toBe(200);
+    const answer = await deliver(functionOf(trigger.subscriber), ...requested);
+    // A broker takes any body for the next event, and one that is none for a failure.
+    expect(answer).toEqual({ status: 204, body: '' });
   });
 
   test('where the worker never took it, it is noted', async () => {
