@@ -1,9 +1,10 @@
-import { once } from 'node:events';
-import type { PoolConfig } from 'pg';
+import { type Client, type DriverName, openPool, type Pool, type TextRow } from './db-driver.ts';
 import { DeadlineError, within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf, ServiceError } from './errors.ts';
 import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
+
+export type { TextRow } from './db-driver.ts';
 
 /** Something that answers SQL. Values are always parameters. */
 export interface Queryable {
@@ -20,8 +21,6 @@ export interface Transaction extends Queryable {
   /** Feeds text-format COPY data to a `copy … from stdin` statement. */
   copyFrom(text: string, data: Buffer): Promise<void>;
 }
-
-export type TextRow = (string | null)[];
 
 export interface TransactionOptions {
   /** `snapshot` is repeatable read, read only: every statement sees the same moment. */
@@ -57,19 +56,6 @@ export interface DatabaseOptions {
   name?: string;
 }
 
-/** What the two drivers have in common, as far as it is used here. */
-interface Client {
-  query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>;
-  queryText(text: string): Promise<{ rows: TextRow[] }>;
-  copyFrom(text: string, data: Buffer): Promise<void>;
-  release(destroy: boolean): void;
-}
-
-interface Pool {
-  connect(): Promise<Client>;
-  end(): Promise<void>;
-}
-
 /** Contract: a request that cannot be served because a store is away answers within a second. */
 const requestPatienceMs = 800;
 
@@ -90,9 +76,17 @@ const idleInSnapshotMaxMs = 30_000;
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const { patienceMs = requestPatienceMs, statementTimeoutMs = 30_000 } = options;
+  const driver = driverOf(options);
   let opening: Promise<Pool> | undefined;
   const pool = () => {
-    opening ??= createPool(options, patienceMs, statementTimeoutMs);
+    opening ??= openPool(driver, {
+      url: options.url,
+      connectionsMax: options.connectionsMax ?? 10,
+      connectTimeoutMs: patienceMs,
+      // The server's own limit answers first; this one is for a server that no longer answers.
+      queryTimeoutMs: statementTimeoutMs + 5_000,
+      name: options.name ?? 'analytics-service',
+    });
     return opening;
   };
 
@@ -132,7 +126,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 
   return {
-    canCopy: driverOf(options) === 'pg',
+    canCopy: driver === 'pg',
     query: (text, values) =>
       inSqlSpan(text, () => withClient((client) => run(client, text, values))),
     transaction: ({ mode = 'write', prelude = '', ...limits }, work) =>
@@ -205,81 +199,9 @@ async function* readCursor(
   await client.query('close result', []);
 }
 
-function driverOf({ url, driver = 'auto' }: DatabaseOptions): 'pg' | 'neon' {
+function driverOf({ url, driver = 'auto' }: DatabaseOptions): DriverName {
   if (driver !== 'auto') return driver;
   return new URL(url).hostname.endsWith('.neon.tech') ? 'neon' : 'pg';
-}
-
-async function createPool(
-  options: DatabaseOptions,
-  patienceMs: number,
-  statementTimeoutMs: number,
-): Promise<Pool> {
-  const config: PoolConfig = {
-    connectionString: options.url,
-    max: options.connectionsMax ?? 10,
-    connectionTimeoutMillis: patienceMs,
-    idleTimeoutMillis: 30_000,
-    // The server's own limit answers first; this one is for a server that no longer answers.
-    query_timeout: statementTimeoutMs + 5_000,
-    application_name: options.name ?? 'analytics-service',
-    types: { getTypeParser: await typeParser() },
-  };
-  // A connection that the server closes is replaced at the next use, and what it was working on
-  // fails. Its error event says nothing more, but unhandled it would end the process. The pool
-  // hears it only while the connection is idle, so each connection has a listener of its own.
-  const ignore = () => {};
-  const ignoreErrorsOf = (client: { on(event: 'error', listener: () => void): unknown }) => {
-    client.on('error', ignore);
-  };
-  if (driverOf(options) === 'neon') {
-    const { neonConfig, Pool: NeonPool } = await import('@neondatabase/serverless');
-    if (globalThis.WebSocket === undefined) {
-      neonConfig.webSocketConstructor = (await import('ws')).WebSocket;
-    }
-    const pool = new NeonPool(config).on('error', ignore).on('connect', ignoreErrorsOf);
-    return {
-      connect: async () => {
-        const client = await pool.connect();
-        return {
-          query: (text, values) => client.query(text, values),
-          queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
-          copyFrom: () => Promise.reject(new Error("Neon's driver carries no COPY")),
-          release: (destroy) => client.release(destroy),
-        };
-      },
-      end: () => pool.end(),
-    };
-  }
-  const { default: pg } = await import('pg');
-  const pool = new pg.Pool(config).on('error', ignore).on('connect', ignoreErrorsOf);
-  return {
-    connect: async () => {
-      const client = await pool.connect();
-      return {
-        query: (text, values) => client.query(text, values),
-        queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
-        copyFrom: async (text, data) => {
-          const { from } = await import('pg-copy-streams');
-          const stream = client.query(from(text));
-          const finished = once(stream, 'finish');
-          stream.end(data);
-          await finished;
-        },
-        release: (destroy) => client.release(destroy),
-      };
-    },
-    end: () => pool.end(),
-  };
-}
-
-const asText = { getTypeParser: () => (value: string) => value };
-
-/** bigint as number: ids, offsets and counts here stay far below 2^53. NUMERIC stays text. */
-async function typeParser(): Promise<(typeId: number, format?: 'text' | 'binary') => unknown> {
-  const { default: pg } = await import('pg');
-  const int8 = 20;
-  return (typeId, format) => (typeId === int8 ? Number : pg.types.getTypeParser(typeId, format));
 }
 
 async function run<Row extends object>(
@@ -316,19 +238,31 @@ const connectionMessages =
   /timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered a connection error|not queryable/;
 
 function asUnavailable(thrown: unknown): unknown {
-  const error = errorIn(thrown);
-  if (error === undefined || error instanceof ServiceError) return thrown;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (
-    error instanceof DeadlineError ||
+  const webSocketError = webSocketErrorIn(thrown);
+  if (webSocketError !== undefined) return unavailable(webSocketError);
+  if (!(thrown instanceof Error) || thrown instanceof ServiceError) return thrown;
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : '';
+  return thrown instanceof DeadlineError ||
     unreachable.has(code) ||
-    connectionStates.test(sqlState(error) ?? '') ||
-    connectionMessages.test(error.message)
-  ) {
-    const reason = `the database is not available: ${reasonOf(error)}`;
-    return new ServiceError('unavailable', reason, [], error);
-  }
-  return error;
+    connectionStates.test(sqlState(thrown) ?? '') ||
+    connectionMessages.test(thrown.message)
+    ? unavailable(thrown)
+    : thrown;
+}
+
+/** Neon's driver rejects with its WebSocket's event. What is in there never comes from the server. */
+function webSocketErrorIn(thrown: unknown): Error | undefined {
+  const isEvent =
+    typeof thrown === 'object' &&
+    thrown !== null &&
+    !(thrown instanceof Error) &&
+    'error' in thrown;
+  return isEvent && thrown.error instanceof Error ? thrown.error : undefined;
+}
+
+function unavailable(error: Error): ServiceError {
+  const reason = `the database is not available: ${reasonOf(error)}`;
+  return new ServiceError('unavailable', reason, [], error);
 }
 
 /** The pool's own message speaks of connecting, but all connections may just be taken. */
@@ -336,11 +270,4 @@ function reasonOf(error: Error): string {
   return error.message.includes('timeout exceeded when trying to connect')
     ? 'no connection was to be had in time (it does not answer, or too many requests wait)'
     : messageOf(error);
-}
-
-/** Neon's driver rejects with its WebSocket's event, which holds the error. */
-function errorIn(thrown: unknown): Error | undefined {
-  if (thrown instanceof Error) return thrown;
-  const hasError = typeof thrown === 'object' && thrown !== null && 'error' in thrown;
-  return hasError && thrown.error instanceof Error ? thrown.error : undefined;
 }

@@ -1,75 +1,152 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { neonConfig } from '@neondatabase/serverless';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { type Database, openDatabase } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { ingest } from '../shared/ingest.ts';
-import { pendingBatches } from '../shared/pending-batches.ts';
-import { foldAll } from '../shared/rollup.ts';
-import { planWindow } from '../shared/time-window.ts';
-import { usageQuery } from '../shared/usage-query.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
-import { usageEvent } from './support/usage-events.ts';
-import { startWebSocketRelay } from './support/websocket-relay.ts';
+import { startSilentServer, startTcpRelay } from './support/tcp-relay.ts';
+import { until } from './support/until.ts';
+import { startWebSocketRelay, type WebSocketRelay } from './support/websocket-relay.ts';
 
-let created: TestDatabase;
-let relay: Awaited<ReturnType<typeof startWebSocketRelay>>;
-let database: Database;
+/** The contract's second for an answer that a store is away; more on a machine that is busy. */
+const answerMaxMs = 1_000;
+const unavailable = { code: 'unavailable', message: expect.stringMatching(/not available: ./) };
+
+let server: TestDatabase;
+let relay: WebSocketRelay;
+const cleanups: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
-  created = await createDatabase();
-  const { hostname, port } = new URL(created.url);
-  relay = await startWebSocketRelay(hostname, Number(port));
-  neonConfig.wsProxy = () => relay.address;
+  server = await createDatabase();
+  relay = await startWebSocketRelay();
   neonConfig.useSecureWebSocket = false;
   neonConfig.pipelineConnect = false;
-  database = openDatabase({ url: created.url, driver: 'neon', patienceMs: 5_000 });
 });
-
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
 afterAll(async () => {
-  await database.close();
-  await relay.stop();
-  await created.drop();
+  await relay?.stop();
+  await server?.drop();
 });
 
-test("by Neon's driver events are stored, folded and answered as by node-postgres", async () => {
-  const storage = eventStorage(database);
-  const orgId = crypto.randomUUID();
-  const nowMs = Date.now();
-  const events = Array.from({ length: 300 }, (_, index) =>
-    usageEvent({ orgId, occurredAtMs: nowMs - index * 60_000, costEstimateCents: '0.0001' }),
-  );
-  await storage.ensureDays(events.map(({ occurredAtMs }) => occurredAtMs));
-  const batch = { stream: 'http', events, rejected: 0, position: null };
-  expect(await ingest(database, batch)).toMatchObject({ stored: 300, duplicates: 0 });
-  expect(await ingest(database, batch)).toMatchObject({ stored: 0, duplicates: 300 });
+function open(proxy: string, url = server.url, patienceMs?: number): Database {
+  neonConfig.wsProxy = proxy;
+  const database = openDatabase({ url, driver: 'neon', ...(patienceMs && { patienceMs }) });
+  cleanups.push(() => bounded(() => database.close()));
+  return database;
+}
 
-  const totals = () =>
-    database.transaction({ mode: 'snapshot' }, async (snapshot) => {
-      const window = {
-        startMs: nowMs - 86_400_000,
-        endMs: nowMs + 1,
-        granularity: 'day' as const,
-        timeZone: 'Asia/Kathmandu',
-      };
-      const filter = { orgId, modelIds: [], clientIds: [] };
-      const pending = await pendingBatches(snapshot);
-      return (await usageQuery(snapshot, planWindow(window), pending, filter, 'none')).totals;
-    });
-  const expected = { invocations: 300, costEstimateCents: '\u00000.03' };
-  expect(await totals()).toMatchObject(expected);
-  expect(await foldAll(database)).toMatchObject({ batches: 1 });
-  expect(await totals()).toMatchObject(expected);
-});
-
-test('a closed relay is a store that is away', async () => {
-  const gone = await startWebSocketRelay('127.0.0.1', 1);
-  await gone.stop();
-  neonConfig.wsProxy = () => gone.address;
-  const away = openDatabase({ url: created.url, driver: 'neon' });
+/** What takes bounded time, whatever happened to the server. */
+async function bounded<T>(work: () => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
   try {
-    await expect(away.query('select 1')).rejects.toMatchObject({ code: 'unavailable' });
+    return await work();
   } finally {
-    neonConfig.wsProxy = () => relay.address;
-    await away.close();
+    expect(performance.now() - startedMs).toBeLessThan(answerMaxMs);
   }
+}
+
+const read = (database: Database) =>
+  database.transaction({ mode: 'snapshot' }, (snapshot) => snapshot.query('select 1 as one'));
+
+test.each([
+  ['postgres://u:p@ep-x-1.eu-central-1.aws.neon.tech/db', 'auto', false],
+  ['postgres://u:p@ep-x-1-pooler.eu-central-1.aws.neon.tech/db', undefined, false],
+  ['postgres://u:p@neon.tech.example.com/db', 'auto', true],
+  ['postgres://u:p@localhost/db', 'auto', true],
+  ['postgres://u:p@localhost/db', 'neon', false],
+  ['postgres://u:p@ep-x-1.eu-central-1.aws.neon.tech/db', 'pg', true],
+] as const)('%s by the driver %s: COPY is to be had: %s', (url, driver, canCopy) => {
+  expect(openDatabase({ url, ...(driver && { driver }) }).canCopy).toBe(canCopy);
+});
+
+describe('a proxy that is away is a store that is away', () => {
+  test('at a closed port', async () => {
+    const gone = await startWebSocketRelay();
+    await gone.stop();
+    await bounded(() => expect(read(open(gone.address))).rejects.toMatchObject(unavailable));
+  });
+
+  test('that refuses', async () => {
+    const refusing = createServer((_, response) => response.writeHead(502).end());
+    await new Promise<void>((resolve) => refusing.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => new Promise((resolve) => refusing.close(resolve)));
+    const { port } = refusing.address() as AddressInfo;
+    const database = open(`127.0.0.1:${port}`);
+    await bounded(() => expect(read(database)).rejects.toMatchObject(unavailable));
+  });
+
+  test('that takes connections and never says a word', async () => {
+    const silent = await startSilentServer();
+    cleanups.push(() => silent.stop());
+    const database = open(`127.0.0.1:${silent.port}`);
+    await bounded(() => expect(read(database)).rejects.toMatchObject(unavailable));
+  });
+
+  test('that opens WebSockets and never says a word', async () => {
+    // Paused, it does not answer a goodbye either.
+    const silent = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    silent.on('connection', (socket) => socket.pause());
+    await once(silent, 'listening');
+    cleanups.push(async () => {
+      for (const client of silent.clients) client.terminate();
+      await new Promise((resolve) => silent.close(resolve));
+    });
+    const { port } = silent.address() as AddressInfo;
+    const database = open(`127.0.0.1:${port}`);
+    await bounded(() => expect(read(database)).rejects.toMatchObject(unavailable));
+  });
+
+  test('whose server never says a word', async () => {
+    const silent = await startTcpRelay(server.url);
+    silent.freeze();
+    cleanups.push(() => silent.stop());
+    const database = open(relay.address, silent.through(server.url));
+    await bounded(() => expect(read(database)).rejects.toMatchObject(unavailable));
+  });
+
+  test('that falls silent while connections are open', async () => {
+    const between = await startTcpRelay(`ws://${relay.address}`);
+    cleanups.push(() => between.stop());
+    const database = open(`127.0.0.1:${between.port}`, server.url, 800);
+    await until('a first answer', () => read(database).then(Boolean, () => false));
+    between.freeze();
+    for (let round = 0; round < 3; round += 1) {
+      await bounded(() => expect(read(database)).rejects.toMatchObject(unavailable));
+    }
+  });
+
+  test('that ends while a statement runs', async () => {
+    const ending = await startWebSocketRelay();
+    const database = open(ending.address, server.url, 10_000);
+    await database.query('select 1');
+    const [slept] = await Promise.allSettled([
+      database.query('select pg_sleep(30)'),
+      ending.stop(),
+    ]);
+    expect(slept).toMatchObject({ status: 'rejected', reason: unavailable });
+  });
+});
+
+test('a transaction that is called off ends in the middle of a statement', async () => {
+  const database = open(relay.address, server.url, 10_000);
+  const stopping = new AbortController();
+  const isAsleep = async () => {
+    const sleepers = await database.query(
+      `select from pg_stat_activity
+       where datname = current_database() and query = 'select pg_sleep(20)' and state = 'active'`,
+    );
+    return sleepers.length === 1;
+  };
+  const sleeping = database.transaction({ signal: stopping.signal }, (transaction) =>
+    transaction.query('select pg_sleep(20)'),
+  );
+  const ended = expect(sleeping).rejects.toThrow('enough');
+  await until('it sleeps', isAsleep);
+  stopping.abort(new Error('enough'));
+  await bounded(() => ended);
+  expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
 });

@@ -2,18 +2,27 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type RawData, WebSocketServer } from 'ws';
 
+export interface WebSocketRelay {
+  /** Where Neon's driver finds it, as `neonConfig.wsProxy` wants it. */
+  address: string;
+  stop(): Promise<void>;
+}
+
 /**
  * What Neon's proxy is to its driver: WebSockets in, a PostgreSQL server's TCP port behind. The
- * driver asks for the server's address in the query, as `?address=host:port`.
+ * driver asks for the server in the query, as `?address=host:port`; `serverHost` says where that
+ * host is. Unlike Neon's proxy the relay has no part in the login: the driver and the server settle
+ * it among themselves, for which `pipelineConnect` must be off.
  */
 export async function startWebSocketRelay(
-  host: string,
-  port: number,
-): Promise<{ address: string; stop(): Promise<void> }> {
+  serverHost: (host: string) => string = (host) => host,
+): Promise<WebSocketRelay> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
-  server.on('connection', (socket) => {
-    const upstream = connect(port, host);
+  server.on('connection', (socket, { url = '' }) => {
+    const address = new URL(url, 'ws://relay').searchParams.get('address') ?? '';
+    const [host = '', port] = address.split(':');
+    const upstream = connect(Number(port), serverHost(host));
     upstream.on('data', (data) => socket.send(data));
     upstream.on('close', () => socket.close());
     upstream.on('error', () => socket.terminate());

@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import type { PoolConfig } from 'pg';
+
+export type DriverName = 'pg' | 'neon';
+
+/** A row whose columns are all in PostgreSQL's text form. */
+export type TextRow = (string | null)[];
+
+/** What the two drivers have in common, as far as it is used here. */
+export interface Client {
+  query<Row extends object>(text: string, values: unknown[]): Promise<{ rows: Row[] }>;
+  queryText(text: string): Promise<{ rows: TextRow[] }>;
+  copyFrom(text: string, data: Buffer): Promise<void>;
+  release(destroy: boolean): void;
+}
+
+export interface Pool {
+  connect(): Promise<Client>;
+  end(): Promise<void>;
+}
+
+export interface PoolOptions {
+  url: string;
+  connectionsMax: number;
+  connectTimeoutMs: number;
+  queryTimeoutMs: number;
+  /** What the server shows of its sessions. */
+  name: string;
+}
+
+/** What both drivers call a parser of a column's type. */
+type TypeParser = (typeId: number, format?: 'text' | 'binary') => unknown;
+
+/** Loads the driver, and nothing of the other one. */
+export function openPool(driver: DriverName, options: PoolOptions): Promise<Pool> {
+  return driver === 'neon' ? openNeonPool(options) : openPgPool(options);
+}
+
+async function openPgPool(options: PoolOptions): Promise<Pool> {
+  const { default: pg } = await import('pg');
+  const config = configOf(options, pg.types.getTypeParser);
+  const pool = new pg.Pool(config).on('error', ignore).on('connect', ignoreErrorsOf);
+  return {
+    connect: async () => {
+      const client = await pool.connect();
+      return {
+        query: (text, values) => client.query(text, values),
+        queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
+        copyFrom: async (text, data) => {
+          const { from } = await import('pg-copy-streams');
+          const stream = client.query(from(text));
+          const finished = once(stream, 'finish');
+          stream.end(data);
+          await finished;
+        },
+        release: (destroy) => client.release(destroy),
+      };
+    },
+    end: () => pool.end(),
+  };
+}
+
+async function openNeonPool(options: PoolOptions): Promise<Pool> {
+  const { neonConfig, Pool: NeonPool, types } = await import('@neondatabase/serverless');
+  neonConfig.webSocketConstructor = await webSocket();
+  const config = configOf(options, types.getTypeParser);
+  const pool = new NeonPool(config).on('error', ignore).on('connect', ignoreErrorsOf);
+  return {
+    connect: async () => {
+      const client = await pool.connect();
+      return {
+        query: (text, values) => client.query(text, values),
+        queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
+        copyFrom: () => Promise.reject(new Error("Neon's driver carries no COPY")),
+        release: (destroy) => client.release(destroy),
+      };
+    },
+    end: () => pool.end(),
+  };
+}
+
+/** How long a peer may take to say goodbye, before its socket is closed without. */
+const goodbyeMaxMs = 100;
+
+/**
+ * Not Node's own WebSocket, which does not say why it cannot connect. `close` would wait 30 s for a
+ * peer that has fallen silent, and with it the request that has just given the connection up.
+ */
+async function webSocket() {
+  const { WebSocket } = await import('ws');
+  return class extends WebSocket {
+    override close(code?: number, reason?: string): void {
+      super.close(code, reason);
+      setTimeout(() => this.terminate(), goodbyeMaxMs);
+    }
+  };
+}
+
+function configOf(options: PoolOptions, getTypeParser: TypeParser): PoolConfig {
+  const int8 = 20;
+  return {
+    connectionString: options.url,
+    max: options.connectionsMax,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    query_timeout: options.queryTimeoutMs,
+    application_name: options.name,
+    types: {
+      // bigint as number: ids, offsets and counts here stay far below 2^53. NUMERIC stays text.
+      getTypeParser: (typeId: number, format?: 'text' | 'binary') =>
+        typeId === int8 ? Number : getTypeParser(typeId, format),
+    },
+  };
+}
+
+const asText = { getTypeParser: () => (value: string) => value };
+
+// A connection that the server closes is replaced at the next use, and what it was working on
+// fails. Its error event says nothing more, but unhandled it would end the process. The pool hears
+// it only while the connection is idle, so each connection has a listener of its own.
+const ignore = () => {};
+const ignoreErrorsOf = (client: { on(event: 'error', listener: () => void): unknown }) => {
+  client.on('error', ignore);
+};
