@@ -8,6 +8,42 @@ const servers = {
   hookTimeout: 120_000,
 };
 
+/**
+ * The integration tests that run a second time with the clients of hosted servers: Neon's driver by
+ * way of a WebSocket relay, Upstash's client by way of a REST relay, in front of the same PostgreSQL
+ * and Redis. They are those that ask the database through `shared/db.ts`. Left out are
+ *
+ * - commands and processes of their own, which know nothing of the relays: commands, completeness,
+ *   consumer-crash, export-crash, freshness-command, leases, replay-command, start, traces-bundle;
+ * - what brings its own servers or relays: api-stores-away, cache, neon-driver, timescale and all
+ *   that is named after it (cache and freshness-command try Upstash's client themselves);
+ * - what would ask the database nothing new: alerts, dashboards, data-dictionary, export-announce,
+ *   export-links, logs, object-store, prometheus, replay, runbook, seed, services, stream-close,
+ *   traces.
+ */
+const hostedFiles = [
+  'api-access',
+  'api-cloud-events',
+  'api-events',
+  'api-exports',
+  'api-parameters',
+  'api-routes',
+  'database-loss',
+  'export-files',
+  'export-focus',
+  'export-schedule',
+  'export-worker',
+  'ingest',
+  'latency-percentiles',
+  'metrics',
+  'migrations',
+  'rollup',
+  'verify',
+  'verify-function',
+  'verify-gaps',
+  'window-answers',
+].map((name) => `test/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     // Stopping RabbitMQ and removing folders takes longer than the default of 10 s allows.
@@ -29,6 +65,18 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.test.ts'],
           exclude: ['test/full/**'],
+          sequence: { groupOrder: 1 },
+          testTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...servers,
+          name: 'hosted',
+          globalSetup: [...servers.globalSetup, 'test/support/hosted-setup.ts'],
+          setupFiles: ['test/support/hosted-driver.ts'],
+          include: hostedFiles,
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
         },

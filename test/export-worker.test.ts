@@ -24,6 +24,7 @@ import {
 import { createExportBucket } from './support/export-bucket.ts';
 import { type CutRelay, startCutRelay } from './support/export-cut-relay.ts';
 import { createGate, type Gate, holdFile, holdManifest } from './support/export-gate.ts';
+import { directDatabaseUrl, hostedDatabaseUrl } from './support/hosted.ts';
 import { services } from './support/services.ts';
 import { startTcpRelay } from './support/tcp-relay.ts';
 import { until } from './support/until.ts';
@@ -682,14 +683,14 @@ describe('a database that goes away', () => {
   });
 
   test('without a word: the worker lets go of the job when its lease is over', async () => {
-    const url = bench.system.environment.DATABASE_URL ?? '';
+    const url = directDatabaseUrl(bench.system.environment.DATABASE_URL);
     const relay = await startTcpRelay(url);
     cleanups.push(() => relay.stop());
     const jobId = await bench.order(bench.largeOrg);
     const gate = createGate();
     const worker = bench.worker({
       leaseMs: 2_000,
-      settings: { DATABASE_URL: relay.through(url) },
+      settings: { DATABASE_URL: hostedDatabaseUrl(relay.through(url)) },
       store: holdFile(gate, 17 * mebibyte),
     });
     const { drained } = await drainToGate(worker, gate);

@@ -15,6 +15,7 @@ import { storeBatch } from '../shared/store-batch.ts';
 import { probeHeads } from '../shared/stream-heads.ts';
 import type { UsageEvent } from '../shared/usage-event.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
+import { directDatabaseUrl } from './support/hosted.ts';
 import { byLabel, samplesOf } from './support/metrics-text.ts';
 import { Random } from './support/random.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -411,7 +412,7 @@ describe('a scrape', () => {
     await store(events(orgId, 30));
     await foldAll(database);
     // A session of its own: transactions of ours may not rest as long as the statement waits.
-    const holder = new pg.Client({ connectionString: server.url });
+    const holder = new pg.Client({ connectionString: directDatabaseUrl(server.url) });
     await holder.connect();
     try {
       await holder.query('begin; lock table analytics.usage_events in access exclusive mode');

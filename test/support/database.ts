@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
+import { hostedDatabaseUrl } from './hosted.ts';
 import { services } from './services.ts';
 import { databaseUrl, withAdmin } from './template-database.ts';
 
@@ -24,7 +25,7 @@ async function make(template: string): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   await withAdmin(server, (admin) => admin.query(`create database ${name} ${template}`));
   return {
-    url: databaseUrl(server, name),
+    url: hostedDatabaseUrl(databaseUrl(server, name)),
     drop: () =>
       // `force`, so that a client forgotten by a failed test does not fail the next one too.
       withAdmin(server, async (admin) => {

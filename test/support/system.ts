@@ -11,6 +11,7 @@ import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
 import { readSettings, type Settings, streamPartitions } from '../../shared/env.ts';
 import { createLogger, type Logger } from '../../shared/telemetry.ts';
 import { createDatabase } from './database.ts';
+import { hostedCache } from './hosted.ts';
 import { services } from './services.ts';
 
 export interface System extends LocalService {
@@ -44,6 +45,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...store,
     DATABASE_URL: database.url,
     REDIS_URL,
+    ...hostedCache(),
     ...(stream ? { RABBITMQ_URL, RABBITMQ_STREAM: streamName } : {}),
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
     ENVIRONMENT: 'test',
