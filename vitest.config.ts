@@ -37,6 +37,7 @@ const hostedFiles = [
   'latency-percentiles',
   'metrics',
   'migrations',
+  'pooler',
   'rollup',
   'verify',
   'verify-function',

@@ -53,10 +53,23 @@ export async function ensureDebianPackages(
  * Installs Prometheus, which comes with promtool: no server that the service needs, but its rules
  * are tried with both. False where they are neither there nor to be had.
  */
-export async function ensurePrometheus(log: (line: string) => void): Promise<boolean> {
-  if (onPath('prometheus') && onPath('promtool')) return true;
+export function ensurePrometheus(log: (line: string) => void): Promise<boolean> {
+  return ensurePrograms('prometheus', ['prometheus', 'promtool'], log);
+}
+
+/** Installs PgBouncer, behind which the database is tried. False where it is not to be had. */
+export function ensurePgBouncer(log: (line: string) => void): Promise<boolean> {
+  return ensurePrograms('pgbouncer', ['pgbouncer'], log);
+}
+
+async function ensurePrograms(
+  name: string,
+  programs: readonly string[],
+  log: (line: string) => void,
+): Promise<boolean> {
+  if (programs.every(onPath)) return true;
   if (!canInstall()) return false;
-  await install(['prometheus'], log);
+  await install([name], log);
   return true;
 }
 

@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { ensurePrometheus } from '../../scripts/services/debian.ts';
+import { ensurePgBouncer, ensurePrometheus } from '../../scripts/services/debian.ts';
 import { runCommand } from '../../scripts/services/run-command.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
@@ -13,6 +13,8 @@ declare module 'vitest' {
     hasPrometheus: boolean;
     /** Whether `kubectl` is, which renders the manifests. */
     hasKubectl: boolean;
+    /** Whether `pgbouncer` is. */
+    hasPgBouncer: boolean;
   }
 }
 
@@ -21,6 +23,7 @@ interface Servers {
   template: string;
   hasPrometheus: boolean;
   hasKubectl: boolean;
+  hasPgBouncer: boolean;
   stop(): Promise<void>;
 }
 
@@ -39,11 +42,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   registry[KEY] ??= { users: 0, ready: start() };
   const shared = registry[KEY];
   shared.users++;
-  const { env, template, hasPrometheus, hasKubectl, stop } = await shared.ready;
+  const { env, template, stop, ...has } = await shared.ready;
   project.provide('services', env);
   project.provide('templateDatabase', template);
-  project.provide('hasPrometheus', hasPrometheus);
-  project.provide('hasKubectl', hasKubectl);
+  project.provide('hasPrometheus', has.hasPrometheus);
+  project.provide('hasKubectl', has.hasKubectl);
+  project.provide('hasPgBouncer', has.hasPgBouncer);
   return async () => {
     shared.users--;
     if (shared.users > 0) return;
@@ -57,6 +61,7 @@ async function start(): Promise<Servers> {
   // Here, since two test files that install at the same time would be in each other's way.
   const hasPrometheus = await ensurePrometheus(log);
   const hasKubectl = await findKubectl(log);
+  const hasPgBouncer = await ensurePgBouncer(log);
   const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {
@@ -66,6 +71,7 @@ async function start(): Promise<Servers> {
       template,
       hasPrometheus,
       hasKubectl,
+      hasPgBouncer,
       async stop() {
         await dropTemplate(url, template).finally(() => services.stop());
       },
