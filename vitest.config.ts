@@ -67,7 +67,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/full/**'],
           sequence: { groupOrder: 1 },
-          testTimeout: 60_000,
+          testTimeout: 120_000,
         },
       },
       {
@@ -79,7 +79,7 @@ export default defineConfig({
           setupFiles: ['test/support/hosted-driver.ts'],
           include: hostedFiles,
           sequence: { groupOrder: 1 },
-          testTimeout: 60_000,
+          testTimeout: 120_000,
         },
       },
       {

@@ -38,8 +38,10 @@ async function importNames(file: string): Promise<void> {
   }
   // All or nothing: half a catalog would look like a whole one.
   if (faults.length > 0) throw new Error(`${file} was not imported:\n${faults.join('\n')}`);
+  const settings = readSettings(process.env, { knowsActors: false });
   const database = openDatabase({
-    url: await localDatabaseUrl(readSettings(process.env, { knowsActors: false })),
+    url: await localDatabaseUrl(settings),
+    driver: settings.DATABASE_DRIVER,
     connectionsMax: 1,
     patienceMs: 5_000,
   });

@@ -109,7 +109,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   runScript(async () => {
     const settings = readSettings(process.env, { knowsActors: false });
     const url = await localDatabaseUrl(settings);
-    const database = openDatabase({ url, connectionsMax: 1, patienceMs: 5_000 });
+    const { DATABASE_DRIVER: driver } = settings;
+    const database = openDatabase({ url, driver, connectionsMax: 1, patienceMs: 5_000 });
     try {
       await writeFile(dictionaryFile, await dataDictionary(database));
     } finally {

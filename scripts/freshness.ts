@@ -40,8 +40,9 @@ runScript(async () => {
       const keys = await clearFreshness(cache, org ?? null);
       if (faults.length === 0) console.log(`${keys} keys dropped from ${cache.name}`);
     } else {
-      const databaseUrl = await localDatabaseUrl(settings);
-      const database = openDatabase({ url: databaseUrl, connectionsMax: 1, patienceMs });
+      const url = await localDatabaseUrl(settings);
+      const { DATABASE_DRIVER: driver } = settings;
+      const database = openDatabase({ url, driver, connectionsMax: 1, patienceMs });
       try {
         const { keys, differences } = await compareFreshness(database, cache, org ?? null);
         if (differences.length > 0) {

@@ -3,7 +3,14 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDatabase, type Queryable } from './db.ts';
+import type { Settings } from './env.ts';
 import { messageOf } from './errors.ts';
+
+export interface MigrationOptions {
+  driver?: Settings['DATABASE_DRIVER'];
+  /** Of files that are applied in the order of their names. */
+  folder?: string | undefined;
+}
 
 export interface MigrationReport {
   applied: string[];
@@ -22,11 +29,15 @@ const migrationLock = 7_102_004_001;
  */
 export async function migrate(
   databaseUrl: string,
-  folder = fileURLToPath(new URL('../migrations/', import.meta.url)),
+  {
+    driver = 'auto',
+    folder = fileURLToPath(new URL('../migrations/', import.meta.url)),
+  }: MigrationOptions = {},
 ): Promise<MigrationReport> {
   const files = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   const database = openDatabase({
     url: databaseUrl,
+    driver,
     connectionsMax: 1,
     patienceMs: 10_000,
     statementTimeoutMs: 600_000,

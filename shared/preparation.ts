@@ -80,8 +80,8 @@ const schema = (migrationsFolder?: string): Preparation => ({
       await database.close();
     }
   },
-  prepare: async (_, url) => {
-    const { applied, storage } = await migrate(url, migrationsFolder);
+  prepare: async ({ DATABASE_DRIVER: driver }, url) => {
+    const { applied, storage } = await migrate(url, { driver, folder: migrationsFolder });
     const did = applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`;
     return `schema analytics ${did}; events in ${storage}`;
   },

@@ -10,6 +10,7 @@ import { storeBatch } from '../shared/store-batch.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
 import { startLocked } from './support/held-lock.ts';
 import { rollupDifferences } from './support/recount.ts';
+import { services } from './support/services.ts';
 import { usageEvent } from './support/usage-events.ts';
 
 let server: TestDatabase;
@@ -36,11 +37,17 @@ interface Outcome {
 }
 
 /** A script as `npm run` would start it, with the database and no other server. */
-function command(name: string, args: string[] = [], url = server.url): Promise<Outcome> {
+function command(
+  name: string,
+  args: string[] = [],
+  url = server.url,
+  more: Record<string, string> = {},
+): Promise<Outcome> {
   const environment = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '',
     DATABASE_URL: url,
+    ...more,
   };
   return new Promise((resolve) => {
     execFile(
@@ -228,4 +235,27 @@ test('migrate brings an empty database up to date, and says so the second time',
   } finally {
     await empty.drop();
   }
+});
+
+test.each([
+  ['migrate'],
+  ['bootstrap', '--check-only'],
+  ['refresh'],
+  ['verify'],
+  ['data-dictionary'],
+  ['catalog', 'import', 'names.json'],
+  ['freshness', '--compare'],
+])('%s asks the database by the driver that is set', async (name, ...args) => {
+  const file = join(folder, 'names.json');
+  await writeFile(file, '[]');
+  const { REDIS_URL } = services();
+  // Neon's driver wants Neon's proxy, and none is there.
+  const { code, output } = await command(
+    name,
+    args.map((arg) => arg.replace('names.json', file)),
+    server.url,
+    { DATABASE_DRIVER: 'neon', REDIS_URL },
+  );
+  expect(code).toBe(1);
+  expect(output).toContain('the database is not available');
 });

@@ -131,21 +131,21 @@ describe('migrating', () => {
     await writeFile(file, 'create table analytics.half (n int);\nselect 1 / 0;\n');
     await writeFile(join(folder, '9002_after.sql'), 'create table analytics.after (n int);\n');
     const before = await snapshotOf(database.url);
-    await expect(migrate(database.url, folder)).rejects.toThrow(
+    await expect(migrate(database.url, { folder })).rejects.toThrow(
       /^migration 9001_broken\.sql failed: division by zero$/,
     );
     expect(await snapshotOf(database.url)).toBe(before);
     expect((await applied(database.url)).map((row) => row.name)).toEqual(await fileNames());
 
     await writeFile(file, 'create table analytics.half (n int);\n');
-    const report = await migrate(database.url, folder);
+    const report = await migrate(database.url, { folder });
     expect(report.applied).toEqual(['9001_broken.sql', '9002_after.sql']);
     expect(await snapshotOf(database.url)).toContain('table half\n  n integer');
   });
 
   test('an applied file that has changed is refused by name', async () => {
     await writeFile(join(folder, '9002_after.sql'), 'create table analytics.after (m int);\n');
-    await expect(migrate(database.url, folder)).rejects.toThrow(
+    await expect(migrate(database.url, { folder })).rejects.toThrow(
       /^migration 9002_after\.sql was changed after it was applied: add a new one instead$/,
     );
   });

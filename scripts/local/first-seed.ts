@@ -19,7 +19,8 @@ export async function seedIfEmpty(
   service: LocalService,
 ): Promise<string | null> {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
-  const database = openDatabase({ url, connectionsMax: 1, patienceMs: 5_000 });
+  const { DATABASE_DRIVER: driver } = settings;
+  const database = openDatabase({ url, driver, connectionsMax: 1, patienceMs: 5_000 });
   try {
     const [found] = await database.query<{ used: boolean }>(
       'select exists (select from analytics.ingestion_batches) as used',

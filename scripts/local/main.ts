@@ -68,12 +68,12 @@ export async function runLocal(
       await writeFile(urlFile, `${postgres.url}\n`, { mode: 0o600 });
       closers.push(() => rm(urlFile, { force: true }));
     }
-    const databaseUrl = settings.DATABASE_URL ?? '';
+    const { DATABASE_URL: databaseUrl = '', DATABASE_DRIVER: driver } = settings;
     if (isEmbedded || options.migrate) {
-      const { applied } = await migrate(databaseUrl);
+      const { applied } = await migrate(databaseUrl, { driver });
       if (applied.length > 0) say(`migrated: ${applied.join(', ')}`);
     }
-    await checkDatabase(databaseUrl);
+    await checkDatabase(databaseUrl, driver);
     const logger = createLogger(settings);
     const registry = new Registry();
     closers.push(await startTelemetry(settings, 'local', logger, registry));

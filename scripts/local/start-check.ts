@@ -48,8 +48,11 @@ async function firstFault(check: () => Promise<void>): Promise<string | null> {
 }
 
 /** @throws Error that says what to do when the database does not answer or has no schema of ours. */
-export async function checkDatabase(url: string): Promise<void> {
-  const database = openDatabase({ url, connectionsMax: 1, patienceMs: 5_000 });
+export async function checkDatabase(
+  url: string,
+  driver: Settings['DATABASE_DRIVER'],
+): Promise<void> {
+  const database = openDatabase({ url, driver, connectionsMax: 1, patienceMs: 5_000 });
   try {
     const fault = await firstFault(async () => {
       await database.query('select 1');

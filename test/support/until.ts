@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined | null | false>,
-  { timeoutMs = 20_000, everyMs = 25 } = {},
+  { timeoutMs = 45_000, everyMs = 25 } = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
