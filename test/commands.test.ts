@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from '@redis/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { eventStorage } from '../shared/event-storage.ts';
 import { createExportJob } from '../shared/export-job.ts';
+import { freshnessPrefix } from '../shared/freshness.ts';
 import { storeBatch } from '../shared/store-batch.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
 import { startLocked } from './support/held-lock.ts';
@@ -249,6 +252,14 @@ test.each([
   const file = join(folder, 'names.json');
   await writeFile(file, '[]');
   const { REDIS_URL } = services();
+  // Without a key in the cache there is nothing to compare with the database.
+  const redis = await createClient({ url: REDIS_URL }).connect();
+  await redis.set(
+    `${freshnessPrefix}${randomUUID()}:all`,
+    JSON.stringify({ completeThrough: null, models: [] }),
+    { expiration: { type: 'EX', value: 30 } },
+  );
+  redis.destroy();
   // Neon's driver wants Neon's proxy, and none is there.
   const { code, output } = await command(
     name,
