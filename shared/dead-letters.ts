@@ -1,4 +1,5 @@
 import type { Settings } from './env.ts';
+import type { Fault } from './errors.ts';
 import type { Broker, StreamMessage } from './stream.ts';
 
 /** A message that is no valid event: where it came from, and each reason as `path: message`. */
@@ -14,6 +15,11 @@ const reasonsMax = 50;
 const reasonMaxLength = 300;
 /** Bounds what waits for confirms at once. */
 const messagesPerConfirmMax = 500;
+
+/** Faults as the reasons of a reject. */
+export function reasonsOf(faults: readonly Fault[]): string[] {
+  return faults.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+}
 
 export function deadLetterQueueOf({ RABBITMQ_STREAM }: Pick<Settings, 'RABBITMQ_STREAM'>): string {
   return `${RABBITMQ_STREAM}.dlq`;

@@ -2,6 +2,7 @@ import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } f
 import { within } from './deadline.ts';
 import { messageOf, ServiceError } from './errors.ts';
 import { inPublishSpan } from './publish-span.ts';
+import { browseQueue, type QueueBrowser } from './queue-browser.ts';
 
 /**
  * RabbitMQ over AMQP 0-9-1, and what a stream asks of it: consumers do not compete, an ack only
@@ -64,6 +65,8 @@ export interface Broker {
     credit: number,
     map: (message: StreamMessage) => T,
   ): Promise<StreamReader<T>>;
+  /** Reads a queue, never a stream, without taking from it. @throws when there is none. */
+  browse(queue: string, pageSize: number): Promise<QueueBrowser>;
   /** The newest offset, or null in an empty stream. */
   head(stream: string): Promise<number | null>;
   /** The oldest offset still there, or null in an empty stream. */
@@ -75,6 +78,11 @@ const notFound = 404;
 const closeMaxMs = 2_000;
 /** Retention drops whole segments: small ones keep a small stream near its limits. */
 const segmentMaxBytes = 100_000_000;
+/**
+ * RabbitMQ 4 drops what was delivered and returned 20 times unless told otherwise, and reading a
+ * queue does just that. Not -1: 3.10 takes it, and drops what is returned once.
+ */
+const deliveriesMax = 1_000_000_000;
 
 /** @throws ServiceError `unavailable` when the broker does not answer within `timeoutMs`. */
 export async function connectBroker(
@@ -303,12 +311,17 @@ export async function connectBroker(
           'x-stream-max-segment-size-bytes': Math.min(segmentMaxBytes, Math.ceil(maxBytes / 4)),
         },
       }),
-    ensureQueue: (queue) => ensure(queue, { arguments: { 'x-queue-type': 'quorum' } }),
+    ensureQueue: (queue) =>
+      ensure(queue, {
+        arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': deliveriesMax },
+      }),
     publish: async (messages, timeoutMs) => {
       if (messages.length === 0) return;
       await inPublishSpan(messages, (traced) => publish(traced, timeoutMs));
     },
     read: (stream, from, credit, map) => read(stream, from ?? 'first', credit, map),
+    browse: (queue, pageSize) =>
+      browseQueue(queue, pageSize, { open: channel, close: closeChannel, messageCount }),
     head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,
     tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
     close: async () => {

@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inBatchSpan } from '../../shared/batch-span.ts';
 import { type Database, sqlState } from '../../shared/db.ts';
-import { deadLetterQueueOf, type RejectedMessage, sendRejects } from '../../shared/dead-letters.ts';
+import {
+  deadLetterQueueOf,
+  type RejectedMessage,
+  reasonsOf,
+  sendRejects,
+} from '../../shared/dead-letters.ts';
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage } from '../../shared/event-storage.ts';
@@ -119,13 +124,7 @@ async function drainUnderLease(
     const decoded = decodeMessage(message.content, { ...rules, nowMs: Date.now() });
     return 'event' in decoded
       ? { message, event: decoded.event, reasons: [] }
-      : {
-          message,
-          event: null,
-          reasons: decoded.faults.map(({ path, message: text }) =>
-            path === '' ? text : `${path}: ${text}`,
-          ),
-        };
+      : { message, event: null, reasons: reasonsOf(decoded.faults) };
   });
   const stop = () => void reader.close();
   signal.addEventListener('abort', stop, { once: true });

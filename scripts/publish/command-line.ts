@@ -21,15 +21,31 @@ export function readOptions<Schema extends z.ZodType>(
   schema: Schema,
 ): { operands: string[]; options: z.output<Schema> } {
   // The line is written once, by `runCommand`.
-  program.exitOverride().configureOutput({ writeErr: () => {} });
+  parseArguments(program.exitOverride().configureOutput({ writeErr: () => {} }), args);
+  return { operands: program.args, options: checkOptions(program.opts(), schema) };
+}
+
+/**
+ * For a program with subcommands, which takes its `exitOverride` and output before they are added.
+ *
+ * @throws as `readOptions` does
+ */
+export function parseArguments(program: Command, args: readonly string[]): void {
   try {
     program.parse(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError) || error.exitCode === 0) throw error;
     throw new UsageError(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
   }
-  const parsed = schema.safeParse(program.opts());
-  if (parsed.success) return { operands: program.args, options: parsed.data };
+}
+
+/** @throws UsageError that names every wrong value */
+export function checkOptions<Schema extends z.ZodType>(
+  options: unknown,
+  schema: Schema,
+): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(
     ({ path, message }) => `${flagOf(String(path[0] ?? ''))} ${message}`,
   );
