@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { qualityStanding } from './data-quality-runs.ts';
 import { type Database, type Queryable, sqlState } from './db.ts';
+import { knownDepths } from './dead-letter-depth.ts';
 import { exportStatuses } from './export-job.ts';
 import { freshnessLags } from './freshness-lag.ts';
 import { type RecentUsage, recentUsage } from './recent-usage.ts';
@@ -33,6 +34,7 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     const [clock] = await snapshot.query<{ now: Date }>('select clock_timestamp() as now');
     const now = clock?.now ?? new Date();
     await ingestion(snapshot, metrics, now);
+    await deadLetters(snapshot, metrics, now);
     await freshness(snapshot, metrics, now);
     await rollup(snapshot, metrics);
     await exports(snapshot, metrics, now);
@@ -111,6 +113,17 @@ async function ingestion(snapshot: Queryable, { counter, gauge }: Metrics, now: 
     lagMessages.set({ stream }, row.lag_messages);
     lagSeconds.set({ stream }, row.lag_seconds);
     lost.inc({ stream }, row.lost);
+  }
+}
+
+async function deadLetters(snapshot: Queryable, { gauge }: Metrics, now: Date) {
+  const messages = gauge(
+    'analytics_dead_letter_messages',
+    'Messages that wait in the dead-letter queue, as the refresh last saw it',
+    ['queue'],
+  );
+  for (const { queue, messages: count } of await knownDepths(snapshot, now)) {
+    messages.set({ queue }, count);
   }
 }
 

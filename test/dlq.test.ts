@@ -16,10 +16,11 @@ import { encodeEvent, type UsageEvent } from '../shared/usage-event.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { dlqCommand } from './support/dlq-command.ts';
+import { samplesOf } from './support/metrics-text.ts';
 import { storageDifferences } from './support/recount.ts';
 import { services } from './support/services.ts';
 import { publishTraffic, readOffsets, withChannel } from './support/stream-traffic.ts';
-import { deleteQueues } from './support/system.ts';
+import { deleteQueues, type System, startSystem } from './support/system.ts';
 import { startSilentServer, type TcpRelay } from './support/tcp-relay.ts';
 import { until } from './support/until.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -418,6 +419,43 @@ describe('the broker', () => {
     expect(await list()).toMatchObject({ total: 1 });
     await browser.close();
     expect((await offsetsLeft()).sort()).toEqual([0, 1, 2]);
+  });
+});
+
+describe('what waits', () => {
+  let system: System;
+  beforeEach(async () => {
+    system = await startSystem({ consume: false });
+    queue = deadLetterQueueOf(system.settings);
+    await declareStreams(broker, system.settings);
+  });
+  afterEach(() => system.close());
+
+  const metric = async () => {
+    const { app } = system;
+    const samples = samplesOf(await (await app.request('/metrics')).text());
+    return samples.get(`analytics_dead_letter_messages{queue="${queue}"}`);
+  };
+
+  test('is a metric that follows rejects and replays, by the refresh', async () => {
+    expect(await metric()).toBeUndefined();
+    await reject({ content: valid() }, { content: invalid() });
+    await system.refresh();
+    expect(await metric()).toBe(2);
+    await dlqCommand(['replay'], system.environment);
+    await system.refresh();
+    expect(await metric()).toBe(1);
+  });
+
+  test('is not told any more once nobody has looked for long', async () => {
+    await system.refresh();
+    expect(await metric()).toBe(0);
+    const database = openDatabase({ url: system.environment.DATABASE_URL ?? '' });
+    await database.query(
+      `update analytics.dead_letter_queues set probed_at = probed_at - interval '16 minutes'`,
+    );
+    await database.close();
+    expect(await metric()).toBeUndefined();
   });
 });
 

@@ -1,5 +1,7 @@
 import type { Cache } from '../../shared/cache.ts';
 import type { Database } from '../../shared/db.ts';
+import { recordDepth } from '../../shared/dead-letter-depth.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
 import { type Settings, streamPartitions } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { EventStorage, StorageUpkeep } from '../../shared/event-storage.ts';
@@ -30,7 +32,7 @@ export interface RefreshReport {
 
 /**
  * What the schedule asks for, all of it read from the database and never from the event: stream
- * heads, fold, partitions ahead, compression, retention. Safe beside itself, and again.
+ * heads, dead letters, fold, partitions ahead, compression, retention. Safe beside itself, and again.
  *
  * A broker that is away must not stop the fold: completeness then stands still, and says so.
  */
@@ -57,6 +59,7 @@ async function probe({ database, brokers, settings, logger }: RefreshDeps): Prom
   try {
     const broker = brokers === null ? null : await brokers.get();
     await probeHeads(database, broker, streamPartitions(settings));
+    if (broker !== null) await recordDepth(database, broker, deadLetterQueueOf(settings));
     return null;
   } catch (error) {
     logger.warn({ reason: messageOf(error) }, 'stream heads are not known');

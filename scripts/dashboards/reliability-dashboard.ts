@@ -264,6 +264,16 @@ limit 100`,
           ],
         }),
         timeSeries({
+          title: 'Dead letters',
+          description:
+            'Rejects that wait in the dead-letter queue, until they are replayed or dropped.',
+          unit: 'short',
+          runbook: 'rejects',
+          queries: [
+            { expr: 'max by (queue) (analytics_dead_letter_messages)', legend: '{{queue}}' },
+          ],
+        }),
+        timeSeries({
           title: 'Stored events against the usual week',
           description:
             'The last hour, the median of the same hour on the last 7 days, and the share of it ' +
