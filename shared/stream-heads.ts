@@ -5,9 +5,13 @@ import type { Broker } from './stream.ts';
 export const directStream = 'http';
 
 /**
- * Looks up the newest offset of each configured stream and writes it down, for completeness and
- * for the scaler, which cannot ask the stream itself. Without a broker events are stored as they
- * are taken, so everything is complete now.
+ * Looks up the newest offset of each stream and writes it down, for completeness and for the
+ * scaler, which cannot ask the stream itself. Without a broker events are stored as they are taken,
+ * so everything is complete now.
+ *
+ * Streams no longer configured stop counting once they are drained; until then they hold
+ * completeness back, as they should. They are looked at ever after, since a producer that still has
+ * the old setting may bring one back.
  *
  * @param broker null without RabbitMQ
  */
@@ -17,15 +21,28 @@ export async function probeHeads(
   streams: readonly string[],
 ): Promise<void> {
   const configured = broker === null ? [directStream] : streams;
-  for (const stream of configured) {
-    const before = await beforeProbe(database, stream);
-    const head = await headOf(broker, stream);
-    if (head !== null && before.committedOffset !== null && head < before.committedOffset) {
-      await forgetShorterStream(database, stream, before.committedOffset);
-    }
-    await recordHead(database, stream, head, before.time);
+  for (const stream of configured) await probeHead(database, broker, stream, true);
+  if (broker === null) {
+    await retireDrained(database, configured);
+    return;
   }
-  await retireOthers(database, broker, configured);
+  for (const stream of await othersThan(database, configured)) {
+    await probeHead(database, broker, stream, false);
+  }
+}
+
+async function probeHead(
+  database: Queryable,
+  broker: Broker | null,
+  stream: string,
+  isConfigured: boolean,
+): Promise<void> {
+  const before = await beforeProbe(database, stream);
+  const head = await headOf(broker, stream);
+  if (head !== null && before.committedOffset !== null && head < before.committedOffset) {
+    await forgetShorterStream(database, stream, before.committedOffset);
+  }
+  await recordHead(database, stream, head, before.time, isConfigured);
 }
 
 /** The probe's time is taken first, by the clock of the database, which all processes share. */
@@ -78,6 +95,7 @@ async function recordHead(
   stream: string,
   head: number | null,
   probedAt: Date,
+  isConfigured: boolean,
 ): Promise<void> {
   await database.query(
     `insert into analytics.stream_offsets as s
@@ -94,8 +112,8 @@ async function recordHead(
        target_probed_at = case when ${reached} then null
                                when s.target_offset is null then excluded.head_probed_at
                                else s.target_probed_at end,
-       retired = false`,
-    [stream, head, probedAt],
+       retired = not $4 and coalesce(${reached}, false)`,
+    [stream, head, probedAt, isConfigured],
   );
 }
 
@@ -106,31 +124,20 @@ async function recordHead(
  */
 const reached = '(excluded.head_offset is null or s.committed_offset = excluded.head_offset)';
 
-/**
- * Streams no longer configured stop counting for completeness once they are drained; until then
- * they hold it back, as they should.
- */
-async function retireOthers(
-  database: Queryable,
-  broker: Broker | null,
-  configured: readonly string[],
-): Promise<void> {
+async function othersThan(database: Queryable, configured: readonly string[]): Promise<string[]> {
   const others = await database.query<{ stream: string }>(
-    `select stream from analytics.stream_offsets
-     where not retired and stream <> all($1::text[])`,
+    `select stream from analytics.stream_offsets where stream <> all($1::text[]) order by stream`,
     [configured],
   );
-  for (const { stream } of others) {
-    if (broker !== null) {
-      await database.query(
-        'update analytics.stream_offsets set head_offset = $2 where stream = $1',
-        [stream, await headOf(broker, stream)],
-      );
-    }
-    await database.query(
-      `update analytics.stream_offsets set retired = true
-       where stream = $1 and (head_offset is null or committed_offset >= head_offset)`,
-      [stream],
-    );
-  }
+  return others.map(({ stream }) => stream);
+}
+
+/** Without a broker, by what was last known of the other streams. */
+async function retireDrained(database: Queryable, configured: readonly string[]): Promise<void> {
+  await database.query(
+    `update analytics.stream_offsets set retired = true
+     where not retired and stream <> all($1::text[])
+       and (head_offset is null or committed_offset >= head_offset)`,
+    [configured],
+  );
 }

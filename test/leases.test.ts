@@ -82,7 +82,7 @@ describe('consumers in two processes', () => {
     await until('the second asked for the lease', async () => {
       const asked = await database.query(
         `select from pg_stat_activity
-         where application_name = $1 and query like '%owner = $2%lease_expires_at <%'`,
+         where application_name = $1 and query like '%s.owner = $1%lease_expires_at <%'`,
         [`consumer ${second.pid}`],
       );
       return asked.length > 0;

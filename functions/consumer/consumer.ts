@@ -12,7 +12,7 @@ import { foldAll } from '../../shared/rollup.ts';
 import type { BrokerSource } from '../../shared/stream.ts';
 import { probeHeads } from '../../shared/stream-heads.ts';
 import type { Logger } from '../../shared/telemetry.ts';
-import { drainPartition } from './partition.ts';
+import { drainShare } from './assignment.ts';
 
 export interface ConsumerDeps {
   database: Database;
@@ -39,7 +39,7 @@ const reportEveryMs = 10_000;
 /** A crashed replica's partitions are looked for every third of this, so they move within 15 s. */
 const defaultLeaseMs = 9_000;
 
-/** Drains every partition it can lease, and keeps rollups and completeness current meanwhile. */
+/** Drains its share of the partitions, and keeps rollups and completeness current meanwhile. */
 export function startConsumer(deps: ConsumerDeps): Consumer {
   const { database, storage, cache, brokers, settings, logger } = deps;
   const stopping = new AbortController();
@@ -48,33 +48,26 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
   const interval = { stored: 0, duplicates: 0, rejected: 0 };
   let hasNews = false;
 
-  const drain = async () => {
-    const owner = `${hostname()}/${process.pid}/${randomUUID()}`;
-    await Promise.all(
-      streams.map((stream) =>
-        drainPartition(
-          stream,
-          {
-            database,
-            storage,
-            brokers,
-            logger,
-            owner,
-            settings,
-            leaseMs: deps.leaseMs ?? defaultLeaseMs,
-            ...(deps.failpoint === undefined ? {} : { failpoint: deps.failpoint }),
-            onCommit: ({ stored, duplicates, rejected }) => {
-              hasNews = true;
-              interval.stored += stored;
-              interval.duplicates += duplicates;
-              interval.rejected += rejected;
-            },
-          },
-          signal,
-        ),
-      ),
+  const drain = () =>
+    drainShare(
+      {
+        database,
+        storage,
+        brokers,
+        logger,
+        owner: `${hostname()}/${process.pid}/${randomUUID()}`,
+        settings,
+        leaseMs: deps.leaseMs ?? defaultLeaseMs,
+        ...(deps.failpoint === undefined ? {} : { failpoint: deps.failpoint }),
+        onCommit: ({ stored, duplicates, rejected }) => {
+          hasNews = true;
+          interval.stored += stored;
+          interval.duplicates += duplicates;
+          interval.rejected += rejected;
+        },
+      },
+      signal,
     );
-  };
 
   const foldNews = async () => {
     if (!hasNews) return;
@@ -89,8 +82,7 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
     const [lag] = await database.query<{ messages: number }>(
       `select coalesce(sum(greatest(head_offset - coalesce(committed_offset, -1), 0)), 0)::float8
                 as messages
-       from analytics.stream_offsets where stream = any($1::text[])`,
-      [streams],
+       from analytics.stream_offsets where not retired`,
     );
     logger.info({ ...interval, lagMessages: lag?.messages ?? null }, 'ingested');
     Object.assign(interval, { stored: 0, duplicates: 0, rejected: 0 });

@@ -57,8 +57,8 @@ const backoffMaxMs = 5_000;
 const secondLookMs = 3_000;
 
 /**
- * Drains one partition until `signal` aborts: waits for its lease, reads on from the committed
- * offset, stores batch after batch. Whatever fails, it starts over from what is committed; a batch
+ * Drains one partition until `signal` aborts or another replica has its lease: reads on from the
+ * committed offset, stores batch after batch. Whatever fails, it starts over from what is committed; a batch
  * is either stored whole, offset included, or read again.
  */
 export async function drainPartition(
@@ -72,11 +72,7 @@ export async function drainPartition(
     let lease: StreamLease | null = null;
     try {
       lease = await claimLease(database, stream, owner, leaseMs);
-      if (lease === null) {
-        // Another replica works on it. Its lease is looked at often enough to move in time.
-        await pause(leaseMs / 3, signal);
-        continue;
-      }
+      if (lease === null) return;
       logger.info({ ...lease }, 'lease taken');
       const broker = await brokers.get();
       // Each time: a stream that was deleted is there again before it is read.

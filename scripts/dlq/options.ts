@@ -15,7 +15,7 @@ export type DlqOptions =
   | (Common & { verb: 'replay'; limit: number; dryRun: boolean; from: string | null })
   | (Common & { verb: 'drop'; limit: number; to: string | null; isConfirmed: boolean });
 
-export const limitMax = 10_000;
+const limitMax = 10_000;
 const limitDefault = 100;
 
 const time = z.string().transform((text, context) => {
