@@ -1,13 +1,18 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
+import { pageFileNames } from '../functions/docs/page-files.ts';
+import { docsPageFile } from './docs-page.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The one function that brings the schema up to date. */
 const migrator = 'bootstrap';
+
+/** The one that shows the API's document. */
+const reader = 'docs';
 
 /**
  * One self-contained CommonJS bundle for each function, in its own `dist/`, since a build on the
@@ -21,6 +26,7 @@ export async function buildFunctions(): Promise<string[]> {
       await rm(outdir, { recursive: true, force: true });
       await bundleFunction(name, outdir);
       if (name === migrator) await copyMigrations(join(outdir, 'migrations'));
+      if (name === reader) await copyPage(join(outdir, 'page'));
     }),
   );
   return names;
@@ -38,6 +44,11 @@ async function copyMigrations(folder: string): Promise<void> {
     recursive: true,
     filter: (path) => path.endsWith('.sql') || path === join(root, 'migrations'),
   });
+}
+
+async function copyPage(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of pageFileNames) await cp(docsPageFile(name), join(folder, name));
 }
 
 /** One function's bundle. `isReadable` keeps names, for a test that looks at what it loads. */

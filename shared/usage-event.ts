@@ -57,8 +57,10 @@ const text = (max: number) =>
 
 const uuid = z
   .string()
-  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'must be a uuid')
-  .transform((value) => value.toLowerCase());
+  // Not by the flag for any case, which a JSON schema's pattern has no room for.
+  .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, 'must be a uuid')
+  .transform((value) => value.toLowerCase())
+  .meta({ format: 'uuid' });
 
 /** zod's own message for a missing value speaks of types; a person asks what to add. */
 const orRequired = (message: string) => (issue: { input?: unknown }) =>
@@ -70,12 +72,23 @@ const wholeNumber = (max: number) =>
     .min(0, 'must not be negative')
     .max(max, `must be at most ${max}`);
 
-const cost = z.unknown().transform((value, context) => {
-  const parsed = parseCost(value);
-  if (parsed.fault === undefined) return parsed.text;
-  context.addIssue({ code: 'custom', message: parsed.fault });
-  return z.NEVER;
-});
+const costText = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+
+const cost = z
+  .unknown()
+  .transform((value, context) => {
+    const parsed = parseCost(value);
+    if (parsed.fault === undefined) return parsed.text;
+    context.addIssue({ code: 'custom', message: parsed.fault });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'Cents, at most 4 decimals: a number, or decimal text, read digit for digit.',
+    anyOf: [
+      { type: 'number', minimum: 0 },
+      { type: 'string', pattern: costText.source },
+    ],
+  });
 
 const metadata = z
   .record(text(metadataMaxBytes), text(metadataMaxBytes))
@@ -89,36 +102,52 @@ const metadata = z
   );
 
 /** The event as the contract has it. Rules that join fields or need the clock are in `decode`. */
-const usageEventSchema = z.object({
-  eventId: uuid,
-  orgId: uuid,
-  modelId: uuid,
-  actorId: uuid.nullish().transform((value) => value ?? null),
+export const usageEventSchema = z.object({
+  eventId: uuid.describe('With orgId and occurredAt what makes two events one.'),
+  orgId: uuid.describe('The tenant.'),
+  modelId: uuid.describe('Model or endpoint.'),
+  actorId: uuid
+    .nullish()
+    .transform((value) => value ?? null)
+    .describe('The user.'),
   clientId: text(128)
     .nullish()
-    .transform((value) => value ?? ''),
-  occurredAt: z.string().transform((value, context) => {
-    const ms = parseInstant(value);
-    if (ms !== undefined) return ms;
-    context.addIssue({
-      code: 'custom',
-      message: 'must be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z',
-    });
-    return z.NEVER;
-  }),
-  latencyMs: wholeNumber(latencyMaxMs),
+    .transform((value) => value ?? '')
+    .describe('The calling client, such as an API key or an application.'),
+  occurredAt: z
+    .string()
+    .transform((value, context) => {
+      const ms = parseInstant(value);
+      if (ms !== undefined) return ms;
+      context.addIssue({
+        code: 'custom',
+        message: 'must be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z',
+      });
+      return z.NEVER;
+    })
+    .meta({
+      format: 'date-time',
+      description:
+        'When the inference was complete, with a zone. At most 10 minutes ahead of the server, ' +
+        'and not older than raw retention. Counts to the millisecond.',
+    }),
+  latencyMs: wholeNumber(latencyMaxMs).describe('At most 24 hours.'),
   status: z.enum(usageStatuses, {
     error: orRequired(`must be one of ${usageStatuses.join(', ')}`),
   }),
   errorCode: text(128)
     .nullish()
-    .transform((value) => value || null),
+    .transform((value) => value || null)
+    .describe('Only where status is not success.'),
   inputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
   outputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
   costEstimateCents: cost,
-  inputCostCents: cost.optional(),
-  outputCostCents: cost.optional(),
-  metadata: metadata.nullish().transform((value) => value ?? null),
+  inputCostCents: cost.optional().describe('With outputCostCents it adds up to costEstimateCents.'),
+  outputCostCents: cost.optional().describe('Beside inputCostCents, or not at all.'),
+  metadata: metadata
+    .nullish()
+    .transform((value) => value ?? null)
+    .describe(`At most ${metadataMaxKeys} keys, and ${metadataMaxBytes} bytes as JSON.`),
 });
 
 /** A message's bytes → an event, or everything that is wrong with them. Never throws. */
@@ -226,8 +255,6 @@ function tenThousandths(decimalText: string): bigint {
   const [whole = '0', fraction = ''] = decimalText.split('.');
   return BigInt(whole + fraction.padEnd(4, '0'));
 }
-
-const costText = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
 
 /**
  * A cost as the sender wrote it → plain decimal text for NUMERIC(18,4). Decimal strings and JSON

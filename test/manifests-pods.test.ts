@@ -18,6 +18,7 @@ await describeOverlays((objects) => {
     expect(pods.map(({ name }) => name.replace('analytics-', '')).sort()).toEqual([
       'bootstrap',
       'consumer',
+      'docs',
       'events',
       'export-worker',
       'exports',

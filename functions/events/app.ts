@@ -28,8 +28,8 @@ export interface EventsDeps {
   settings: Settings;
 }
 
-const usageEventType = 'ai.usage.recorded.v1';
-const eventsMax = 1_000;
+export const usageEventType = 'ai.usage.recorded.v1';
+export const eventsMax = 1_000;
 
 interface EventResult {
   index: number;

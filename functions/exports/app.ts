@@ -42,10 +42,11 @@ export interface ExportsDeps {
   announce: AnnounceExport | null;
 }
 
-const listParameters = pageParameters.extend({
+export const listParameters = pageParameters.extend({
   status: z
     .enum(exportStatuses, { error: `must be one of ${exportStatuses.join(', ')}` })
-    .optional(),
+    .optional()
+    .describe('Only exports of this status.'),
 });
 
 /** Where exports are mounted, and whose they are: an org's, or an admin's over all orgs. */

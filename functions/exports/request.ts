@@ -18,8 +18,10 @@ import { planWindow } from '../../shared/time-window.ts';
 
 const modelsMax = 100;
 
-const body = z.strictObject({
-  timeRange: z.strictObject({ start: instantParameter, end: instantParameter }),
+export const exportBody = z.strictObject({
+  timeRange: z
+    .strictObject({ start: instantParameter, end: instantParameter })
+    .describe('Half-open, at most 400 days.'),
   granularity: granularityParameter('hourly, daily or monthly'),
   timezone: timezoneParameter,
   models: z
@@ -27,14 +29,19 @@ const body = z.strictObject({
     .min(1, 'must name at least one model; leave it out for all')
     .max(modelsMax, `must name at most ${modelsMax} models`)
     .transform((models) => [...new Set(models)].sort())
-    .optional(),
+    .optional()
+    .describe('Only these models; all when left out.'),
   format: z
     .enum(exportFormats, { error: `must be one of ${exportFormats.join(', ')}` })
-    .default('csv'),
+    .default('csv')
+    .describe(
+      '`csv` has a row for each bucket, model and client, `focus` is the FinOps cost format, ' +
+        '`events` the raw rows.',
+    ),
   delivery: z
     .strictObject({
       type: z.literal('s3', 'must be s3'),
-      bucket: z.string().optional(),
+      bucket: z.string().optional().describe('The configured one.'),
     })
     .optional(),
 });
@@ -56,7 +63,7 @@ export async function readExportRequest(
     throw new ServiceError('unsupported_media_type', detail);
   }
   const given = await readJson(context);
-  const parsed = body.safeParse(given);
+  const parsed = exportBody.safeParse(given);
   const faults = [
     ...(parsed.success ? [] : bodyFaults(parsed.error)),
     ...windowFaults(given, settings),
@@ -70,7 +77,7 @@ export async function readExportRequest(
 
 /** What is wrong with a window that can be read, whatever may be wrong elsewhere. */
 function windowFaults(given: unknown, settings: Settings): Fault[] {
-  const { data } = z.object({ timeRange: body.shape.timeRange }).safeParse(given);
+  const { data } = z.object({ timeRange: exportBody.shape.timeRange }).safeParse(given);
   if (data === undefined) return [];
   const range = { startMs: data.timeRange.start, endMs: data.timeRange.end };
   const { format, granularity, timezone: timeZone } = windowForm.parse(given);
@@ -88,9 +95,9 @@ function windowFaults(given: unknown, settings: Settings): Fault[] {
 
 /** Where one of these is wrong, the window is judged by the default. */
 const windowForm = z.object({
-  format: body.shape.format.catch('csv'),
-  granularity: body.shape.granularity.catch('day'),
-  timezone: body.shape.timezone.catch('UTC'),
+  format: exportBody.shape.format.catch('csv'),
+  granularity: exportBody.shape.granularity.catch('day'),
+  timezone: exportBody.shape.timezone.catch('UTC'),
 });
 
 function bucketFaults(given: unknown, { S3_BUCKET }: Settings): Fault[] {
@@ -114,7 +121,8 @@ function bodyFaults(error: z.ZodError): Fault[] {
   return [...faultsOf(known), ...unknown];
 }
 
-const keyForm = /^[\x21-\x7E]{1,255}$/;
+/** What an Idempotency-Key looks like. */
+export const keyForm = /^[\x21-\x7E]{1,255}$/;
 
 /** @throws ServiceError `invalid_request` for an Idempotency-Key that is none. */
 export function readIdempotencyKey(context: Context<AppEnv>): string | null {

@@ -22,8 +22,11 @@ export interface ReliabilityDeps {
   settings: Settings;
 }
 
-const parameters = windowParameters.extend({
-  percentile: z.enum(['p50', 'p95', 'p99'], { error: 'must be p50, p95 or p99' }).default('p95'),
+export const reliabilityParameters = windowParameters.extend({
+  percentile: z
+    .enum(['p50', 'p95', 'p99'], { error: 'must be p50, p95 or p99' })
+    .default('p95')
+    .describe('Echoed as the one to look at; all three are always there.'),
 });
 
 /** Error rates, status counts, latency percentiles and top errors. */
@@ -35,7 +38,11 @@ export function reliabilityApp({ database, access, settings }: ReliabilityDeps):
     const anyOf = [roles.reliabilityRead];
     access.authorize(context, { action: 'reliability:read', anyOf, orgId });
     requireOrgId(orgId);
-    const { percentile, ...window } = parseQuery(context, parameters, givenRangeFaults(settings));
+    const { percentile, ...window } = parseQuery(
+      context,
+      reliabilityParameters,
+      givenRangeFaults(settings),
+    );
     const { plan, filter, groupBy } = windowRequest(orgId, window, settings);
     return answerWindow(context, database, orgId, plan, { percentile }, (snapshot, pending) =>
       reliabilityQuery(snapshot, plan, pending, filter, groupBy),

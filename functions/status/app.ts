@@ -26,8 +26,12 @@ export interface StatusDeps {
   components: Components;
 }
 
-const freshnessParameters = z.strictObject({
-  modelId: z.array(uuidParameter).max(1, 'can be given only once').optional(),
+export const freshnessParameters = z.strictObject({
+  modelId: z
+    .array(uuidParameter)
+    .max(1, 'can be given only once')
+    .optional()
+    .describe('Only this model.'),
 });
 
 /** How fresh an org's numbers are, and whether the service is well. */

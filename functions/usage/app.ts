@@ -34,7 +34,7 @@ export interface UsageDeps {
   settings: Settings;
 }
 
-const orgsParameters = rangeParameters.extend(pageParameters.shape);
+export const orgsParameters = rangeParameters.extend(pageParameters.shape);
 
 /** Usage and spend: series and totals, models seen, and the admin's list of orgs. */
 export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv> {

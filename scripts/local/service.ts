@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { type ConsumerDeps, startConsumer } from '../../functions/consumer/consumer.ts';
+import { docsApp } from '../../functions/docs/app.ts';
+import { readPageFiles } from '../../functions/docs/page-files.ts';
 import { eventsApp } from '../../functions/events/app.ts';
 import { exportWorkerApp } from '../../functions/export-worker/app.ts';
 import { openWorkerDatabase } from '../../functions/export-worker/database.ts';
@@ -32,6 +34,7 @@ import { openS3Store } from '../../shared/s3-store.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import type { Logger } from '../../shared/telemetry.ts';
 import { activeTrace } from '../../shared/tracing.ts';
+import { docsPageFile } from '../docs-page.ts';
 import { exportFilesApp } from './export-files.ts';
 import { loopbackOnly } from './loopback-only.ts';
 
@@ -149,6 +152,7 @@ export async function openService(
       statusApp({ database, cache, access, settings, components }),
       eventsApp({ sink, access, settings }),
       exportsApp({ database, access, settings, store, announce }),
+      docsApp(await readPageFiles(docsPageFile)),
       ...(folder === null ? [] : [exportFilesApp(folder)]),
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
       loopbackOnly(exportWorkerApp(exports, '/internal/export-worker')),

@@ -29,7 +29,7 @@ export interface HttpAppOptions {
 }
 
 /** A thousand events, each with all the metadata it may have. */
-const bodyMaxBytes = 8_388_608;
+export const bodyMaxBytes = 8_388_608;
 
 /**
  * What every function shares around its routes: request id, log, span, metrics, actor, errors as

@@ -27,7 +27,7 @@ export interface CloudEvent {
 
 const attribute = z.string().min(1, 'must not be empty');
 
-const cloudEventSchema = z.object({
+export const cloudEventSchema = z.object({
   specversion: z.literal('1.0', 'must be 1.0'),
   id: attribute,
   source: attribute,

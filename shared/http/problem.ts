@@ -5,7 +5,8 @@ import { type ErrorCode, type Fault, messageOf, ServiceError } from '../errors.t
 import { StoreError } from '../store-error.ts';
 import type { AppEnv } from './context.ts';
 
-const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
+/** How each refusal is answered. */
+export const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
   invalid_request: { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'Nobody is signed in' },
   forbidden: { status: 403, title: 'Not allowed' },

@@ -15,23 +15,28 @@ import { groupings } from '../usage-query.ts';
 import type { UsageFilter } from '../window-sql.ts';
 import type { AppEnv } from './context.ts';
 
-const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+// Not by the flag for any case, which a JSON schema's pattern has no room for.
+const uuidForm = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
 
 export const uuidParameter = z
   .string()
   .regex(uuidForm, 'must be a uuid')
-  .transform((text) => text.toLowerCase());
+  .transform((text) => text.toLowerCase())
+  .meta({ format: 'uuid' });
 
-export const instantParameter = z.string('is required').transform((text, context) => {
-  const ms = parseInstant(text);
-  if (ms !== undefined) return ms;
-  const hint = text.includes(' ') ? ' (a + in a URL is written %2B)' : '';
-  context.addIssue({
-    code: 'custom',
-    message: `must be an RFC 3339 date-time with a zone, such as 2026-01-31T00:00:00Z${hint}`,
-  });
-  return z.NEVER;
-});
+export const instantParameter = z
+  .string('is required')
+  .transform((text, context) => {
+    const ms = parseInstant(text);
+    if (ms !== undefined) return ms;
+    const hint = text.includes(' ') ? ' (a + in a URL is written %2B)' : '';
+    context.addIssue({
+      code: 'custom',
+      message: `must be an RFC 3339 date-time with a zone, such as 2026-01-31T00:00:00Z${hint}`,
+    });
+    return z.NEVER;
+  })
+  .meta({ format: 'date-time' });
 
 const granularityNames = {
   hour: 'hour',
@@ -42,7 +47,14 @@ const granularityNames = {
   monthly: 'month',
 } as const;
 
-export const rangeParameters = z.strictObject({ start: instantParameter, end: instantParameter });
+export const rangeParameters = z.strictObject({
+  start: instantParameter.describe(
+    'Where the window begins, with a zone. Not before what retention has left.',
+  ),
+  end: instantParameter.describe(
+    `Where it ends, itself no longer inside; at most ${windowMaxDays} days after start.`,
+  ),
+});
 
 /** `names` are those to be told of, where another was given. */
 export function granularityParameter(names: string) {
@@ -51,18 +63,26 @@ export function granularityParameter(names: string) {
       error: `must be ${names}`,
     })
     .default('day')
-    .transform((name) => granularityNames[name]);
+    .transform((name) => granularityNames[name])
+    .describe('How long a bucket is. `hour` and `hourly` mean the same, as do the others.');
 }
 
 export const timezoneParameter = z
   .string()
   .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin')
-  .default('UTC');
+  .default('UTC')
+  .describe(
+    'IANA time zone. Buckets are its days and months, right across daylight-saving changes.',
+  );
 
 export const windowParameters = rangeParameters.extend({
   granularity: granularityParameter('hour, day or month'),
   timezone: timezoneParameter,
-  modelId: z.array(uuidParameter).max(100, 'can be given at most 100 times').default([]),
+  modelId: z
+    .array(uuidParameter)
+    .max(100, 'can be given at most 100 times')
+    .default([])
+    .describe('Only these models; may be repeated.'),
   clientId: z
     .array(
       z
@@ -72,8 +92,12 @@ export const windowParameters = rangeParameters.extend({
         .refine((text) => !text.includes('\u0000'), 'must not contain NUL'),
     )
     .max(100, 'can be given at most 100 times')
-    .default([]),
-  groupBy: z.enum(groupings, { error: `must be one of ${groupings.join(', ')}` }).default('model'),
+    .default([])
+    .describe('Only these clients; may be repeated. Empty stands for events without a client.'),
+  groupBy: z
+    .enum(groupings, { error: `must be one of ${groupings.join(', ')}` })
+    .default('model')
+    .describe('What points of the series are kept apart by, beside the bucket.'),
 });
 
 /** What pages of a listing are asked for by. */
@@ -81,10 +105,16 @@ export const pageParameters = z.strictObject({
   limit: z
     .string()
     .regex(/^\d{1,4}$/, 'must be a whole number')
-    .default('50')
     .transform(Number)
-    .pipe(z.number().min(1, 'must be at least 1').max(500, 'must be at most 500')),
-  cursor: z.string().optional(),
+    .pipe(z.number().min(1, 'must be at least 1').max(500, 'must be at most 500'))
+    // Text in a URL, a number to its reader.
+    .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: 500 })
+    .default(50)
+    .describe('How many to list at most.'),
+  cursor: z
+    .string()
+    .optional()
+    .describe('Where to go on: the `nextCursor` of the answer before. Its text means nothing.'),
 });
 
 /** Where the next page begins, as opaque text. */

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A copy of this checkout with every function built, so that nobody's `dist/` is pulled away. */
 export async function builtCheckout(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'analytics-checkout-'));
-  for (const part of ['functions', 'scripts', 'shared', 'migrations', 'package.json']) {
+  for (const part of ['functions', 'scripts', 'shared', 'migrations', 'docs', 'package.json']) {
     await cp(join(root, part), join(folder, part), {
       recursive: true,
       filter: (path) => basename(path) !== 'dist',

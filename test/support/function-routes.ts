@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { docsApp } from '../../functions/docs/app.ts';
 import { eventsApp } from '../../functions/events/app.ts';
 import { exportWorkerApp } from '../../functions/export-worker/app.ts';
 import { createExportRuns } from '../../functions/export-worker/runs.ts';
@@ -61,6 +62,9 @@ export function functionRoutes(): FunctionRoute[] {
     },
     events: { eventsApp: eventsApp({ sink, access, settings }) },
     exports: { exportsApp: exportsApp({ database, access, settings, store, announce: null }) },
+    docs: {
+      docsApp: docsApp({ 'openapi.json': '', 'swagger-ui-bundle.js': '', 'swagger-ui.css': '' }),
+    },
     refresh: {
       refreshApp: refreshApp({ database, storage, cache, brokers, settings, logger }),
     },
