@@ -41,7 +41,7 @@ export const docsOperations: readonly Operation[] = [
         description: 'The page.',
         headers: etag,
         content: {
-          'text/html; charset=utf-8': {
+          'text/html': {
             schema: z.string(),
             examples: { shortened: '<!doctype html>' },
           },

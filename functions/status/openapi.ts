@@ -11,7 +11,7 @@ import {
 } from '../../shared/openapi/answer-parts.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
 import { freshnessParameters } from './app.ts';
-import { componentNames } from './readiness.ts';
+import type { ComponentName } from './readiness.ts';
 
 const freshnessAnswer = z
   .object({
@@ -23,13 +23,17 @@ const freshnessAnswer = z
   })
   .meta({ id: 'FreshnessAnswer' });
 
+const state = z.enum(['healthy', 'unhealthy', 'not_configured']);
+
 const readyAnswer = z
   .object({
     status: z.enum(['ready', 'degraded']),
-    components: z.record(
-      z.enum(componentNames),
-      z.enum(['healthy', 'unhealthy', 'not_configured']),
-    ),
+    components: z.object({
+      database: state,
+      stream: state,
+      cache: state,
+      objectStore: state,
+    } satisfies Record<ComponentName, z.ZodType>),
     timestamp: instant,
   })
   .meta({ id: 'ReadinessAnswer' });

@@ -110,7 +110,7 @@ export const pageParameters = z.strictObject({
     // Text in a URL, a number to its reader.
     .meta({ type: 'integer', pattern: undefined, minimum: 1, maximum: 500 })
     .default(50)
-    .describe('How many to list at most.'),
+    .describe('How many to list at most; 50 where it is left out.'),
   cursor: z
     .string()
     .optional()

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { docsApp } from '../functions/docs/app.ts';
+import { readPageFiles } from '../functions/docs/page-files.ts';
+import { docsPageFile } from '../scripts/docs-page.ts';
+import { readSettings } from '../shared/env.ts';
+import { httpApp } from '../shared/http/app.ts';
+import { createLogger } from '../shared/telemetry.ts';
+
+const settings = readSettings({ LOG_LEVEL: 'silent' });
+const app = httpApp({
+  settings,
+  logger: createLogger(settings, 'test'),
+  routes: [docsApp(await readPageFiles(docsPageFile))],
+});
+const html = await (await app.request('/analytics/v1/docs')).text();
+/** What the page loads, as a browser resolves it. */
+const loaded = [...html.matchAll(/(?:src|href)="([^"]+)"/g)]
+  .map(([, reference = '']) => reference)
+  .filter((reference) => !reference.startsWith('data:'));
+
+test('the page loads its scripts and styles from this host alone, and has none of its own', async () => {
+  expect(loaded).toHaveLength(3);
+  for (const reference of loaded) expect(reference).toMatch(/^docs\/[\w.-]+$/);
+  expect(html).not.toMatch(/<style|\sstyle=|\son\w+=|<script>/);
+});
+
+test('its policy allows no inline script, no other host and no frame around it', async () => {
+  const response = await app.request('/analytics/v1/docs');
+  const policy = response.headers.get('Content-Security-Policy') ?? '';
+  expect(policy).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self'; /);
+  expect(policy).toMatch(/frame-ancestors 'none'/);
+  expect(policy).not.toMatch(/unsafe|https?:|\*/);
+});
+
+test.each(loaded)('%s may be kept for ever, as its name changes with its text', async (file) => {
+  const response = await app.request(`/analytics/v1/${file}`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('Cache-Control')).toBe('public, max-age=31536000, immutable');
+  const kind = file.endsWith('.css') ? 'text/css' : 'text/javascript';
+  expect(response.headers.get('Content-Type')).toBe(`${kind}; charset=utf-8`);
+  expect((await response.text()).length).toBeGreaterThan(100);
+});
+
+test.each(['/analytics/v1/docs', '/analytics/v1/openapi.json'])(
+  '%s is asked for anew, and sent again only when it has changed',
+  async (path) => {
+    const first = await app.request(path);
+    expect(first.headers.get('Cache-Control')).toBe('no-cache');
+    const etag = first.headers.get('ETag') ?? '';
+    expect(etag).toMatch(/^"[0-9a-f]+"$/);
+    const again = await app.request(path, { headers: { 'If-None-Match': etag } });
+    expect({ status: again.status, body: await again.text() }).toEqual({ status: 304, body: '' });
+    const other = await app.request(path, { headers: { 'If-None-Match': '"other"' } });
+    expect(other.status).toBe(200);
+  },
+);
+
+test('what is large is compressed for who takes it', async () => {
+  const headers = { 'Accept-Encoding': 'gzip' };
+  const response = await app.request('/analytics/v1/openapi.json', { headers });
+  expect(response.headers.get('Content-Encoding')).toBe('gzip');
+  const packed = Buffer.from(await response.arrayBuffer());
+  const text = await readFile(docsPageFile('openapi.json'), 'utf8');
+  expect(gunzipSync(packed).toString('utf8')).toBe(text);
+  expect(packed.length).toBeLessThan(text.length / 5);
+});
+
+test.each(['other.js', 'swagger-ui.css', '..%2Fopenapi.json', 'index.html'])(
+  'there is no docs/%s',
+  async (file) => {
+    const response = await app.request(`/analytics/v1/docs/${file}`);
+    expect(response.status).toBe(404);
+    expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+  },
+);

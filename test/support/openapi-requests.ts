@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { type Database, openDatabase } from '../../shared/db.ts';
+import { bodyMaxBytes } from '../../shared/http/app.ts';
+import { actorHeaders, eventJson, jsonPost } from './event-json.ts';
+import { basePath, type DocumentedOperation } from './openapi-document.ts';
+import { adminHeaders, type System, startSystem } from './system.ts';
+
+const midnight = (daysAgo: number) =>
+  `${new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
+const timeRange = { start: midnight(2), end: midnight(-1) };
+
+/** A request that should be answered as the document says, and by which service. */
+export interface DocumentedRequest {
+  system: System;
+  path: string;
+  init: RequestInit;
+}
+
+/** Services in every state that the document tells of. */
+export interface DocumentedService {
+  /** All is well: it has events of `orgId`, and exports that are done. */
+  system: System;
+  orgId: string;
+  /** The request that the document answers with this status. */
+  requestFor(operation: DocumentedOperation, status: number): Promise<DocumentedRequest>;
+  close(): Promise<void>;
+}
+
+const jobForm = z.object({ jobId: z.string() });
+
+/** @param exportsFolder for the files of its exports */
+export async function documentedService(exportsFolder: string): Promise<DocumentedService> {
+  const start = (environment: Record<string, string>) =>
+    startSystem({
+      stream: false,
+      exportsFolder,
+      // A cache that others share would answer for a database that is away.
+      environment: { S3_ENDPOINT: '', REDIS_URL: '', ...environment },
+    });
+  const system = await start({});
+  const away = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' });
+  const broken = await start({});
+  const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
+  const orgId = randomUUID();
+  await breakSchema(broken);
+  await system.app.request(
+    `${basePath}/events`,
+    jsonPost(
+      [
+        eventJson({ orgId, clientId: 'web', occurredAt: midnight(1) }),
+        eventJson({ orgId, occurredAt: midnight(1), status: 'error', errorCode: 'overloaded' }),
+      ],
+      adminHeaders,
+    ),
+  );
+
+  const homeOf = ({ path }: DocumentedOperation) =>
+    basePath + (path.startsWith('/exports') ? '/exports' : `/orgs/${orgId}/exports`);
+  const createJob = async (home: string, headers = {}, format = 'csv') => {
+    const init = jsonPost({ timeRange, format }, { ...adminHeaders, ...headers });
+    const response = await system.app.request(home, init);
+    expect(response.status).toBe(202);
+    return jobForm.parse(await response.json()).jobId;
+  };
+  const done = new Map<string, string>();
+  for (const home of [`${basePath}/exports`, `${basePath}/orgs/${orgId}/exports`]) {
+    done.set(home, await createJob(home));
+  }
+  await system.exports.drain();
+
+  /** The job that makes the answer one of this status. */
+  const jobFor = async (operation: DocumentedOperation, status: number): Promise<string> => {
+    const home = homeOf(operation);
+    if (status === 404 && operation.path.endsWith('{jobId}')) return randomUUID();
+    if (status === 404) return createJob(home);
+    if (status !== 410) return done.get(home) ?? '';
+    const jobId = await createJob(home);
+    await system.exports.drain();
+    await database.query(
+      `update analytics.export_jobs set expires_at = now() - interval '1 s' where job_id = $1`,
+      [jobId],
+    );
+    return jobId;
+  };
+
+  const requestFor = async (operation: DocumentedOperation, status: number) => {
+    const { method, path: template, requestBody } = operation;
+    const isRead = /\/(usage|reliability|orgs)$/.test(template);
+    const needsJob = template.includes('{jobId}');
+    const window = isRead ? `?start=${timeRange.start}&end=${timeRange.end}` : '';
+    const bare = template
+      .replace('{orgId}', orgId)
+      .replace('{jobId}', needsJob ? await jobFor(operation, status) : '');
+    const path = `${basePath}${bare}${method === 'GET' && status === 400 ? '?nonsense=1' : window}`;
+    const headers: Record<string, string> =
+      status === 401
+        ? {}
+        : status === 403
+          ? actorHeaders(['nothing'], [orgId])
+          : { ...adminHeaders };
+    const from = status === 503 ? away : status === 500 ? broken : system;
+    if (status === 304) {
+      const first = await system.app.request(path);
+      headers['If-None-Match'] = first.headers.get('ETag') ?? '';
+    }
+    if (requestBody === undefined) return { system: from, path, init: { headers } };
+    const isExport = template.endsWith('/exports');
+    const good = isExport ? { timeRange } : [eventJson({ orgId })];
+    if (status === 409) {
+      headers['Idempotency-Key'] = randomUUID();
+      await createJob(homeOf(operation), headers, 'focus');
+    }
+    if (status === 429) await fillQueue(database, template.includes('{orgId}') ? orgId : null);
+    const body = status === 400 ? [] : status === 413 ? 'x'.repeat(bodyMaxBytes + 1) : good;
+    const type = status === 415 ? 'text/csv' : 'application/json';
+    return { system: from, path, init: jsonPost(body, headers, type) };
+  };
+
+  return {
+    system,
+    orgId,
+    requestFor: async (operation, status) => {
+      await database.query(`delete from analytics.export_jobs where initiated_by = 'a crowd'`);
+      return requestFor(operation, status);
+    },
+    close: async () => {
+      await database.close();
+      for (const one of [system, away, broken]) await one.close();
+    },
+  };
+}
+
+/** What is asked for is no longer where the code looks: a fault that nobody has foreseen. */
+async function breakSchema({ settings }: System): Promise<void> {
+  const database = openDatabase({ url: settings.DATABASE_URL ?? '' });
+  await database.query('alter schema analytics rename to elsewhere');
+  await database.close();
+}
+
+/** As many waiting jobs as an org may have. */
+async function fillQueue(database: Database, orgId: string | null): Promise<void> {
+  await database.query(
+    `insert into analytics.export_jobs
+       (job_id, org_id, format, granularity, timezone, range_start, range_end, initiated_by)
+     select gen_random_uuid(), $1, 'csv', 'day', 'UTC', $2, $3, 'a crowd'
+     from generate_series(1, 50)`,
+    [orgId, timeRange.start, timeRange.end],
+  );
+}
