@@ -212,7 +212,7 @@ test.each(documentedOperations.map((operation) => [operation.name, operation] as
   '%s asks for an actor where the document does',
   async (_, operation) => {
     const { path, init, system } = await service.requestFor(operation, successOf(operation));
-    const { 'Content-Type': type = '' } = { ...init.headers } as Record<string, string>;
+    const type = new Headers(init.headers).get('Content-Type') ?? '';
     const response = await system.app.request(path, { ...init, headers: { 'Content-Type': type } });
     expect(response.status === 401).toBe(operation.security.length > 0);
   },
