@@ -13,6 +13,7 @@ import {
   documentedOperations,
   headerChecks,
   queryParameters,
+  refusalExample,
 } from './support/openapi-document.ts';
 import { type DocumentedService, documentedService } from './support/openapi-requests.ts';
 import { adminHeaders } from './support/system.ts';
@@ -76,7 +77,9 @@ test.each(answers)('%s is answered as it is documented', async (_, operation, st
   const response = await system.app.request(path, init);
   const body = await expectDocumented(operation, status, response);
   if (status < 400 || operation.path === '/status/readyz') return;
-  expect(body).toMatchObject({ status, instance: path.split('?')[0] });
+  const documented = operation.responses[status];
+  const example = documented === undefined ? {} : refusalExample(documented);
+  expect(body).toMatchObject({ ...example, status, instance: path.split('?')[0] });
 });
 
 /** The best that an operation answers. */

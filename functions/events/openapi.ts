@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import { cloudEventSchema } from '../../shared/http/cloud-event.ts';
-import { count, exampleIds, fault } from '../../shared/openapi/answer-parts.ts';
+import { count, fault } from '../../shared/openapi/answer-parts.ts';
+import { exampleIds } from '../../shared/openapi/examples.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
 import { usageEventSchema } from '../../shared/usage-event.ts';
 import { eventsMax, usageEventType } from './app.ts';

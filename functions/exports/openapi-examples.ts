@@ -1,5 +1,5 @@
 import { formulaRule } from '../../shared/export-format.ts';
-import { exampleIds, exampleSums, exampleWeek } from '../../shared/openapi/answer-parts.ts';
+import { exampleIds, exampleSums, exampleWeek } from '../../shared/openapi/examples.ts';
 
 /** Where exports are, and whose. */
 export interface Home {

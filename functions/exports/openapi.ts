@@ -3,13 +3,12 @@ import { roles } from '../../shared/access.ts';
 import { exportFormats, exportStatuses, granularityNames } from '../../shared/export-job.ts';
 import {
   count,
-  exampleIds,
-  exampleWeek,
   instant,
   nextCursor,
   usageTotals,
   uuid,
 } from '../../shared/openapi/answer-parts.ts';
+import { exampleIds, exampleWeek } from '../../shared/openapi/examples.ts';
 import type { Content, Operation, Refusal } from '../../shared/openapi/operation.ts';
 import { listParameters } from './app.ts';
 import { exampleJob, exampleManifest, type Home } from './openapi-examples.ts';

@@ -2,14 +2,12 @@ import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import {
   count,
-  exampleFreshness,
-  exampleIds,
-  exampleWeek,
   freshness,
   seriesGroup,
   uuid,
   windowHead,
 } from '../../shared/openapi/answer-parts.ts';
+import { exampleFreshness, exampleIds, exampleWeek } from '../../shared/openapi/examples.ts';
 import type { Operation } from '../../shared/openapi/operation.ts';
 import { reliabilityParameters } from './app.ts';
 

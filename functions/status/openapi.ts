@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import {
   count,
-  exampleFreshness,
-  exampleIds,
   freshness,
   instant,
   modelFreshness,
   uuid,
 } from '../../shared/openapi/answer-parts.ts';
+import { exampleFreshness, exampleIds } from '../../shared/openapi/examples.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
 import { freshnessParameters } from './app.ts';
 import type { ComponentName } from './readiness.ts';

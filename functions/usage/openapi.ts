@@ -2,10 +2,6 @@ import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
 import { windowParameters } from '../../shared/http/window-request.ts';
 import {
-  exampleFreshness,
-  exampleIds,
-  exampleSums,
-  exampleWeek,
   freshness,
   instant,
   nextCursor,
@@ -15,6 +11,12 @@ import {
   uuid,
   windowHead,
 } from '../../shared/openapi/answer-parts.ts';
+import {
+  exampleFreshness,
+  exampleIds,
+  exampleSums,
+  exampleWeek,
+} from '../../shared/openapi/examples.ts';
 import type { Operation } from '../../shared/openapi/operation.ts';
 import { orgsParameters } from './app.ts';
 

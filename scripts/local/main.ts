@@ -108,6 +108,7 @@ function greeting(settings: Settings, { port }: Server, dataFolder: string | nul
   const week = `start=${day(-6)}T00:00:00Z&end=${day(1)}T00:00:00Z`;
   const where = {
     API: `${base} (every function, one process)`,
+    docs: `${base}/docs (read and try it in a browser)`,
     database:
       dataFolder === null
         ? `PostgreSQL at ${at(settings.DATABASE_URL)}`

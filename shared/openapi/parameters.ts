@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { exampleIds, uuid } from './answer-parts.ts';
+import { uuid } from './answer-parts.ts';
+import { exampleIds } from './examples.ts';
 import type { Json, JsonSchemas } from './json-schema.ts';
 import type { Operation } from './operation.ts';
 

@@ -13,7 +13,12 @@ const parameter = z.object({
 const response = z.strictObject({
   description: z.string(),
   headers: z.record(z.string(), z.union([referenced, header])),
-  content: z.record(z.string(), z.object({ schema: json })).default({}),
+  content: z
+    .record(
+      z.string(),
+      z.object({ schema: json, examples: z.record(z.string(), z.object({ value: z.unknown() })) }),
+    )
+    .default({}),
 });
 const operation = z.object({
   operationId: z.string(),
@@ -73,6 +78,12 @@ export function headerChecks(of: z.output<typeof response>): [name: string, z.Zo
     const read = z.string().transform((text) => (schema.type === 'integer' ? Number(text) : text));
     return [name, read.refine((value) => form.safeParse(value).success)];
   });
+}
+
+/** Which refusal a response's example shows: its type for programs, its title for people. */
+export function refusalExample({ content }: z.output<typeof response>) {
+  const named = z.object({ type: z.string(), title: z.string() });
+  return named.parse(content['application/problem+json']?.examples.refused?.value);
 }
 
 /**
