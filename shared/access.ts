@@ -11,6 +11,9 @@ export const roles = {
 } as const;
 export type Role = (typeof roles)[keyof typeof roles];
 
+/** Longer names are nobody's: each is in every audit line. */
+export const subjectMaxLength = 256;
+
 export interface Actor {
   subject: string;
   roles: readonly string[];

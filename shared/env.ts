@@ -104,6 +104,12 @@ const settingsSchema = z.object({
   ENABLE_RBAC: flag(true),
   AUTH_MODE: oneOf('gateway', 'jwt').default('gateway'),
   GATEWAY_SHARED_SECRET: z.string().min(16, 'must have at least 16 characters').optional(),
+  JWT_JWKS_URL: url('https', 'http').refine(
+    (text) => text === undefined || !/^[^/]*\/\/[^/]*@/.test(text),
+    'must not hold a user or password',
+  ),
+  JWT_ISSUER: z.string().optional(),
+  JWT_AUDIENCE: z.string().optional(),
 });
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>;
@@ -150,7 +156,9 @@ function jointFaults(
     }
   }
   if (present.AUTH_MODE === 'jwt') {
-    faults.push('AUTH_MODE jwt is not available in this version: use gateway');
+    for (const name of ['JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE']) {
+      if (present[name] === undefined) faults.push(`${name} is required with AUTH_MODE=jwt`);
+    }
   }
   if (present.ENVIRONMENT === 'production') {
     if (present.ENABLE_RBAC === 'false' || present.ENABLE_RBAC === '0') {
@@ -159,6 +167,10 @@ function jointFaults(
     const needsSecret = knowsActors && present.AUTH_MODE !== 'jwt';
     if (needsSecret && present.GATEWAY_SHARED_SECRET === undefined) {
       faults.push('GATEWAY_SHARED_SECRET is required in gateway mode with ENVIRONMENT=production');
+    }
+    // Whoever answers in the issuer's place could sign for anybody.
+    if (/^http:/i.test(present.JWT_JWKS_URL ?? '')) {
+      faults.push('JWT_JWKS_URL must start with https:// with ENVIRONMENT=production');
     }
   }
   return faults;

@@ -10,6 +10,7 @@ export interface Fault {
 export type ErrorCode =
   | 'invalid_request'
   | 'unauthenticated'
+  | 'invalid_token'
   | 'forbidden'
   | 'not_found'
   | 'gone'

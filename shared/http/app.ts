@@ -13,6 +13,7 @@ import { identifyActor } from './actor.ts';
 import type { AppEnv } from './context.ts';
 import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
+import { plainPath } from './plain-path.ts';
 import { onError, onNotFound, problem } from './problem.ts';
 
 export interface HttpAppOptions {
@@ -76,6 +77,7 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
         problem(context, 'payload_too_large', `the body must be at most ${bodyMaxBytes} bytes`),
     }),
   );
+  app.use(plainPath());
   app.use(identifyActor(settings));
   for (const route of routes) app.route('/', route);
   return app;

@@ -1,4 +1,5 @@
 import type { Actor } from '../access.ts';
+import type { ServiceError } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
 
 /** What the middleware leaves for handlers in Hono's context. */
@@ -6,9 +7,7 @@ export interface AppEnv {
   Variables: {
     requestId: string;
     logger: Logger;
-    /** Null when the request names no actor that can be believed. */
-    actor: Actor | null;
-    /** Why there is no actor. */
-    actorFault: string;
+    /** Who asks, or why the request names nobody who can be believed. */
+    actor: Actor | ServiceError;
   };
 }

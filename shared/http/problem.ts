@@ -9,6 +9,7 @@ import type { AppEnv } from './context.ts';
 export const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
   invalid_request: { status: 400, title: 'The request is not valid' },
   unauthenticated: { status: 401, title: 'Nobody is signed in' },
+  invalid_token: { status: 401, title: 'The token is not accepted' },
   forbidden: { status: 403, title: 'Not allowed' },
   not_found: { status: 404, title: 'Not found' },
   conflict: { status: 409, title: 'Conflict' },
@@ -41,7 +42,11 @@ function problemResponse(
 ): Response {
   const headers: Record<string, string> = { 'Content-Type': 'application/problem+json' };
   if (status === 503 || status === 429) headers['Retry-After'] = String(retryAfterSeconds);
-  if (status === 401) headers['WWW-Authenticate'] = 'Bearer';
+  if (status === 401) {
+    // RFC 6750: an error is named only to those who sent a token.
+    headers['WWW-Authenticate'] =
+      type === 'invalid-token' ? 'Bearer error="invalid_token"' : 'Bearer';
+  }
   return context.body(
     JSON.stringify({
       type: `urn:analytics:problem:${type}`,
