@@ -104,6 +104,9 @@ test.each([
   ['BILLING_CURRENCY', 'usd', /ISO 4217/],
   ['GATEWAY_SHARED_SECRET', 'short', /at least 16/],
   ['AUTH_MODE', 'none', /gateway/],
+  ['JWT_JWKS_URL', 'issuer.example/keys', /https:\/\//],
+  ['JWT_JWKS_URL', 'file:///keys', /must be a URL/],
+  ['JWT_JWKS_URL', 'https://me:secret@issuer.example/keys', /must not hold a user or password/],
 ])('%s=%s stops the start and is named', (name, value, message) => {
   const fault = faultsOf({ [name]: value });
   expect(fault).toMatch(/^wrong settings: /);
@@ -137,12 +140,27 @@ test('S3_ENDPOINT needs both of its keys', () => {
   expect(message).toContain('S3_SECRET_KEY');
 });
 
+const tokens = {
+  AUTH_MODE: 'jwt',
+  JWT_JWKS_URL: 'http://issuer.example/keys',
+  JWT_ISSUER: 'https://issuer.example',
+  JWT_AUDIENCE: 'analytics',
+};
+
+test('jwt mode needs keys, issuer and audience, each of which is named', () => {
+  expect(readSettings(tokens)).toMatchObject(tokens);
+  const message = faultsOf({ AUTH_MODE: 'jwt' });
+  for (const name of ['JWT_JWKS_URL', 'JWT_ISSUER', 'JWT_AUDIENCE']) {
+    expect(message).toContain(`${name} is required with AUTH_MODE=jwt`);
+  }
+});
+
 test('rules over several settings are named beside values that do not parse', () => {
   const wrong = () =>
     readSettings({ LOG_LEVEL: 'loud', AUTH_MODE: 'jwt', REDIS_URL: 'https://cache.example' });
   expect(wrong).toThrow(/LOG_LEVEL must be one of trace, debug/);
   expect(wrong).toThrow(/REDIS_TOKEN is required/);
-  expect(wrong).toThrow(/AUTH_MODE jwt/);
+  expect(wrong).toThrow(/JWT_JWKS_URL is required/);
 });
 
 describe('in production', () => {
@@ -154,6 +172,16 @@ describe('in production', () => {
 
   test('gateway mode does not start without one', () => {
     expect(faultsOf({ ENVIRONMENT: 'production' })).toMatch(/GATEWAY_SHARED_SECRET is required/);
+  });
+
+  test('jwt mode starts without one, with keys over https alone', () => {
+    const secure = { ENVIRONMENT: 'production', ...tokens, JWT_JWKS_URL: 'https://i.example/keys' };
+    expect(readSettings(secure)).toMatchObject({ AUTH_MODE: 'jwt' });
+    for (const insecure of ['http://i.example/keys', 'HTTP://i.example/keys']) {
+      expect(faultsOf({ ...secure, JWT_JWKS_URL: insecure })).toMatch(
+        /^wrong settings: JWT_JWKS_URL must start with https:\/\/ with ENVIRONMENT=production$/,
+      );
+    }
   });
 
   test('ENABLE_RBAC=false is refused', () => {

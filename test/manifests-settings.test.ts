@@ -16,6 +16,10 @@ const optional = new Set([
   'S3_SSE',
   'FOCUS_PROVIDER_NAME',
   'OTEL_EXPORTER_OTLP_ENDPOINT',
+  // Of the other AUTH_MODE.
+  'JWT_JWKS_URL',
+  'JWT_ISSUER',
+  'JWT_AUDIENCE',
 ]);
 const defaults = new Set(Object.keys(readSettings({})));
 const secrets = await secretTemplate();
