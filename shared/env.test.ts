@@ -43,6 +43,7 @@ test('an empty environment has the defaults of the contract', () => {
     RAW_COMPRESS_AFTER_DAYS: 7,
     ENABLE_RBAC: true,
     AUTH_MODE: 'gateway',
+    RATE_LIMIT_PER_MINUTE: 600,
   });
 });
 
@@ -92,6 +93,7 @@ test.each([
   ['INGESTION_BATCH_SIZE', '0', /at least 1/],
   ['INGESTION_BATCH_SIZE', '1_000', /whole number/],
   ['RAW_RETENTION_DAYS', '-1', /whole number/],
+  ['RATE_LIMIT_PER_MINUTE', '10/s', /whole number/],
   ['ENABLE_RBAC', 'yes', /true or false/],
   ['ENVIRONMENT', 'prod', /production/],
   ['LOG_LEVEL', 'verbose', /info/],

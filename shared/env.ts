@@ -110,6 +110,7 @@ const settingsSchema = z.object({
   ),
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().optional(),
+  RATE_LIMIT_PER_MINUTE: integer(600, 0, 1_000_000),
 });
 
 export type Settings = Readonly<z.output<typeof settingsSchema>>;

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'payload_too_large'
   | 'unsupported_media_type'
   | 'too_many_requests'
+  | 'rate_limited'
   | 'unavailable';
 
 /** A refusal with a reason that the caller may read. */

@@ -15,6 +15,7 @@ import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, onNotFound, problem } from './problem.ts';
+import { limitRate } from './rate-limit.ts';
 
 export interface HttpAppOptions {
   settings: Settings;
@@ -79,6 +80,7 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   );
   app.use(plainPath());
   app.use(identifyActor(settings));
+  app.use(limitRate(settings.RATE_LIMIT_PER_MINUTE));
   for (const route of routes) app.route('/', route);
   return app;
 }

@@ -17,6 +17,7 @@ export const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: 
   payload_too_large: { status: 413, title: 'The request is too large' },
   unsupported_media_type: { status: 415, title: 'The content type is not supported' },
   too_many_requests: { status: 429, title: 'Too many requests' },
+  rate_limited: { status: 429, title: 'Asked too often' },
   unavailable: { status: 503, title: 'Temporarily not available' },
 };
 const retryAfterSeconds = 5;
