@@ -31,7 +31,8 @@ export async function runLocal(
   environment: NodeJS.ProcessEnv,
   options: LocalOptions,
 ): Promise<void> {
-  const given = readSettings(environment);
+  // A replay at its trace's own pace asks once for each event, and here nobody else is kept waiting.
+  const given = readSettings({ RATE_LIMIT_PER_MINUTE: '0', ...environment });
   const say = (line: string) => process.stdout.write(`${line}\n`);
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {

@@ -4,6 +4,7 @@ import { sqlState } from '../db.ts';
 import { type ErrorCode, type Fault, messageOf, ServiceError } from '../errors.ts';
 import { StoreError } from '../store-error.ts';
 import type { AppEnv } from './context.ts';
+import { incomingOf } from './incoming.ts';
 
 /** How each refusal is answered. */
 export const problems: Record<ErrorCode, { status: ContentfulStatusCode; title: string }> = {
@@ -73,6 +74,12 @@ export const onError: ErrorHandler<AppEnv> = (error, context) => {
     // What is wrong with the store, and what helps, is for us and not for the caller.
     context.var.logger.warn({ reason: error.message }, 'unavailable');
     return problem(context, 'unavailable', 'the object store is not available');
+  }
+  const incoming = incomingOf(context);
+  if (incoming?.destroyed === true && !incoming.complete) {
+    // Gone, or cut off for being slow. Nobody reads the answer, but it is counted.
+    context.var.logger.info({ reason: messageOf(error) }, 'request did not come whole');
+    return problem(context, 'invalid_request', 'the request did not come whole');
   }
   const queryCanceled = '57014';
   if (sqlState(error) === queryCanceled) {

@@ -15,6 +15,24 @@ export interface Server {
 const drainMs = 25_000;
 
 /**
+ * A connection costs little while it says nothing, and a request that is never finished costs one
+ * for good: each part of one has its time. Node ends what takes longer with a 408.
+ */
+const connectionLimits = {
+  maxHeaderSize: 16_384,
+  headersTimeout: 10_000,
+  // With its body: 8 MiB in that time are 3.4 Mbit/s.
+  requestTimeout: 20_000,
+  // How often the two are looked at; 30 s by default, which would be their true bound.
+  connectionsCheckingInterval: 1_000,
+  // Longer than the 90 s of Go's proxies in front: who closes first must not be the one who is asked.
+  keepAliveTimeout: 100_000,
+};
+
+/** Then the connection is closed, and the next one may go to another replica. */
+const requestsPerConnectionMax = 1_000;
+
+/**
  * Serves an app on the platform's port, or `HTTP_PORT`.
  *
  * @throws Error with one clear line when the port is taken or not permitted.
@@ -26,7 +44,13 @@ export function serve(
 ): Promise<Server> {
   const wanted = settings.PORT ?? settings.HTTP_PORT;
   return new Promise((resolve, reject) => {
-    const server = listen({ fetch: app.fetch, port: wanted, hostname }, ({ port }) => {
+    const options = {
+      fetch: app.fetch,
+      port: wanted,
+      hostname,
+      serverOptions: connectionLimits,
+    };
+    const server = listen(options, ({ port }) => {
       resolve({
         port,
         close: () =>
@@ -42,6 +66,7 @@ export function serve(
           }),
       });
     });
+    if ('maxRequestsPerSocket' in server) server.maxRequestsPerSocket = requestsPerConnectionMax;
     server.once('error', (error) => reject(new Error(listenFault(error, wanted, hostname))));
   });
 }

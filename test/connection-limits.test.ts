@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Server, serve } from '../shared/http/serve.ts';
+import { actorHeaders, eventJson } from './support/event-json.ts';
+import { type LogLines, logLines } from './support/log-lines.ts';
+import { rawBytes } from './support/raw-http.ts';
+import { type System, startSystem } from './support/system.ts';
+
+const headersMs = 10_000;
+const requestMs = 20_000;
+/** The limits are looked at each second, and this machine may be busy. */
+const slackMs = 3_000;
+
+let log: LogLines;
+let system: System;
+let server: Server;
+
+beforeAll(async () => {
+  log = logLines({ LOG_LEVEL: 'info' });
+  system = await startSystem({ stream: false, logger: log.logger });
+  server = await serve(system.app, { PORT: 0, HTTP_PORT: 0, HTTP_HOST: '127.0.0.1' });
+});
+afterAll(async () => {
+  await server?.close();
+  await system?.close();
+});
+
+const headerLines = (headers: Record<string, string>) =>
+  Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
+
+const postHead = (headers: Record<string, string>) =>
+  `POST /analytics/v1/events HTTP/1.1\r\nHost: a\r\n${headerLines({
+    ...actorHeaders(['admin']),
+    'Content-Type': 'application/json',
+    ...headers,
+  })}\r\n`;
+
+/** When a connection was cut, and what it was told. */
+async function cutOff(bytes: string) {
+  const startedMs = performance.now();
+  const { status } = await rawBytes(server.port, bytes);
+  return { status, afterMs: performance.now() - startedMs };
+}
+
+describe('a request that is never finished', () => {
+  test.concurrent('is cut off after its time, while others are served', async () => {
+    const slow = Promise.all([
+      // A hundred of each, as one alone keeps nobody waiting.
+      Promise.all(
+        Array.from({ length: 100 }, () =>
+          cutOff('GET /analytics/v1/orgs HTTP/1.1\r\nHost: a\r\nX-A'),
+        ),
+      ),
+      Promise.all(
+        Array.from({ length: 100 }, () => cutOff(`${postHead({ 'Content-Length': '1000' })}{"ev`)),
+      ),
+      Promise.all(
+        Array.from({ length: 100 }, () =>
+          cutOff(`${postHead({ 'Transfer-Encoding': 'chunked' })}4\r\n{"ev\r\n`),
+        ),
+      ),
+    ]);
+    let isOver = false;
+    slow.finally(() => {
+      isOver = true;
+    });
+    let served = 0;
+    while (!isOver) {
+      const startedMs = performance.now();
+      const response = await fetch(`http://127.0.0.1:${server.port}/analytics/v1/status/healthz`);
+      expect(response.status).toBe(200);
+      expect(performance.now() - startedMs).toBeLessThan(2_000);
+      served += 1;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(served).toBeGreaterThan(20);
+    const [headers, bodies, chunks] = await slow;
+    for (const [cut, limitMs] of [
+      ...headers.map((one) => [one, headersMs] as const),
+      ...[...bodies, ...chunks].map((one) => [one, requestMs] as const),
+    ]) {
+      expect(cut.status).toBe(408);
+      expect(cut.afterMs).toBeGreaterThan(limitMs - 1_000);
+      expect(cut.afterMs).toBeLessThan(limitMs + slackMs);
+    }
+    // It is nothing of ours that went wrong.
+    expect(log.saying('request failed')).toEqual([]);
+    expect(log.saying('request did not come whole').length).toBeGreaterThan(100);
+  });
+
+  test.concurrent('gains no time by a byte now and then', async () => {
+    const startedMs = performance.now();
+    const socket = connect(server.port, '127.0.0.1');
+    const drip = setInterval(() => socket.write('X-A: b\r\n'), 200);
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n');
+    socket.on('error', () => {}).resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+    clearInterval(drip);
+    expect(performance.now() - startedMs).toBeLessThan(headersMs + slackMs);
+  });
+});
+
+describe('too much of something', () => {
+  const post = (body: string, headers: Record<string, string> = {}) =>
+    fetch(`http://127.0.0.1:${server.port}/analytics/v1/events`, {
+      method: 'POST',
+      headers: { ...actorHeaders(['admin']), 'Content-Type': 'application/json', ...headers },
+      body,
+    });
+
+  test('in headers or in the address is a 431', async () => {
+    const long = 'a'.repeat(16_384);
+    expect((await cutOff(`GET /?${long} HTTP/1.1\r\nHost: a\r\n\r\n`)).status).toBe(431);
+    expect((await cutOff(`GET / HTTP/1.1\r\nHost: a\r\nX-A: ${long}\r\n\r\n`)).status).toBe(431);
+  });
+
+  test('in a body is a 413, whether it says its length or not', async () => {
+    const body = JSON.stringify(eventJson({ metadata: { note: 'x'.repeat(8_388_608) } }));
+    const response = await post(body);
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({
+      type: 'urn:analytics:problem:payload-too-large',
+      detail: 'the body must be at most 8388608 bytes',
+    });
+    const chunk = `${'10000'}\r\n${' '.repeat(0x10000)}\r\n`;
+    const chunked = `${postHead({ 'Transfer-Encoding': 'chunked', Connection: 'close' })}`;
+    expect((await cutOff(`${chunked}${chunk.repeat(129)}0\r\n\r\n`)).status).toBe(413);
+  });
+
+  test('in a list of events is a 400', async () => {
+    const response = await post(JSON.stringify(Array.from({ length: 1_001 }, () => eventJson())));
+    expect(response.status).toBe(400);
+    expect(await response.text()).toContain('send at most 1000 at a time');
+  });
+
+  test('in depth is a wrong event, and no stack runs over', async () => {
+    const response = await post(`${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`);
+    expect(response.status).toBe(202);
+    expect(await response.json()).toMatchObject({ accepted: 0, rejected: 1 });
+  });
+});
+
+test('an actor who asks too often gets a 429, and open routes stay open', async () => {
+  const limited = await startSystem({
+    stream: false,
+    logger: log.logger,
+    environment: { RATE_LIMIT_PER_MINUTE: '2' },
+  });
+  try {
+    const ask = (path: string) =>
+      limited.app.request(`/analytics/v1${path}`, { headers: actorHeaders(['admin']) });
+    const models = `/orgs/${randomUUID()}/models`;
+    expect((await ask(models)).status).toBe(200);
+    expect((await ask(models)).headers.get('RateLimit')).toMatch(/^"actor";r=0;t=\d+$/);
+    const refused = await ask(models);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('Retry-After'))).toBeGreaterThan(50);
+    expect(refused.headers.get('Content-Type')).toBe('application/problem+json');
+    const open = await limited.app.request('/analytics/v1/status/healthz');
+    expect(open.status).toBe(200);
+  } finally {
+    await limited.close();
+  }
+});
+
+test.each([
+  ['an answer', '/analytics/v1/status/healthz', 200],
+  ['a refusal', '/analytics/v1/orgs', 401],
+  ['a path that is none', '/nothing', 404],
+  ['a path that can be read in two ways', '/analytics/v1//orgs', 400],
+])('%s bears the security headers', async (_, path, status) => {
+  const response = await system.app.request(path);
+  expect(response.status).toBe(status);
+  expect(Object.fromEntries(response.headers)).toMatchObject({
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'SAMEORIGIN',
+    'strict-transport-security': expect.stringMatching(/max-age=\d{7,}/),
+    'referrer-policy': 'no-referrer',
+    'cross-origin-resource-policy': 'same-origin',
+  });
+  expect(response.headers.get('X-Powered-By')).toBeNull();
+});
