@@ -75,6 +75,29 @@ test('without an endpoint nothing of the SDK is evaluated', async () => {
   const modules = await evaluatedModules(coverage);
   expect(modules.filter((name) => name.includes('@opentelemetry/api'))).not.toEqual([]);
   expect(modules.filter((name) => sdk.test(name))).toEqual([]);
+  // Nor of what checks tokens, where the gateway names the actor.
+  expect(modules.filter((name) => name.includes('node_modules/jose/'))).toEqual([]);
+});
+
+test('what checks tokens is evaluated with the first one', async () => {
+  const coverage = join(folder, 'tokens');
+  const running = await start({
+    NODE_V8_COVERAGE: coverage,
+    AUTH_MODE: 'jwt',
+    JWT_JWKS_URL: 'http://127.0.0.1:1/keys',
+    JWT_ISSUER: 'https://issuer.example',
+    JWT_AUDIENCE: 'analytics',
+  });
+  const part = Buffer.from('{"alg":"RS256","kid":"a"}').toString('base64url');
+  const ask = (token?: string) =>
+    fetch(`${running.url}/analytics/v1/orgs`, {
+      headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+    });
+  expect((await ask()).status).toBe(401);
+  expect((await ask(`${part}.${part}.${part}`)).status).toBe(503);
+  await running.terminate();
+  const modules = await evaluatedModules(coverage);
+  expect(modules.filter((name) => name.includes('node_modules/jose/'))).not.toEqual([]);
 });
 
 test('with one it is, and what is left is sent before the process ends', async () => {
