@@ -281,9 +281,7 @@ describe('the last five minutes', () => {
     await database.query('delete from analytics.usage_events where event_id = any($1)', [
       stored.filter(isNear).map(({ eventId }) => eventId),
     ]);
-    const recent = stored.filter(
-      (one) => !isNear(one) && nowMs - one.occurredAtMs < 5 * minuteMs,
-    );
+    const recent = stored.filter((one) => !isNear(one) && nowMs - one.occurredAtMs < 5 * minuteMs);
     const samples = await scrape();
     const rates = byLabel(samples, 'analytics_usage_error_rate', 'org_id');
     expect([...rates.keys()].sort()).toEqual([...orgs].sort());
