@@ -15,15 +15,15 @@ const servers = {
  *
  * - commands and processes of their own, which know nothing of the relays: commands, completeness,
  *   consumer-crash, export-crash, freshness-command, leases, replay-command, start, traces-bundle;
- * - what brings its own servers or relays: api-stores-away, cache, neon-driver, timescale and all
- *   that is named after it (cache and freshness-command try Upstash's client themselves);
- * - what would ask the database nothing new: alerts, dashboards, data-dictionary, export-announce,
- *   export-links, logs, object-store, prometheus, replay, runbook, seed, services, stream-close,
- *   traces.
+ * - what brings its own servers or relays: api-stores-away, cache, migrations, neon-driver,
+ *   timescale and all that is named after it (cache and freshness-command try Upstash's client
+ *   themselves, pooler migrates by Neon's driver);
+ * - what would ask the database nothing new: alerts, api-cloud-events, dashboards, data-dictionary,
+ *   export-announce, export-links, logs, object-store, prometheus, replay, runbook, seed, services,
+ *   stream-close, traces.
  */
 const hostedFiles = [
   'api-access',
-  'api-cloud-events',
   'api-events',
   'api-exports',
   'api-parameters',
@@ -36,7 +36,6 @@ const hostedFiles = [
   'ingest',
   'latency-percentiles',
   'metrics',
-  'migrations',
   'pooler',
   'rollup',
   'verify',

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolConfig } from 'pg';
 
 export type DriverName = 'pg' | 'neon';
@@ -75,8 +76,13 @@ async function openNeonPool(options: PoolOptions): Promise<Pool> {
         release: (destroy) => client.release(destroy),
       };
     },
-    end: () => pool.end(),
+    end: () => Promise.race([pool.end(), emptied(pool)]),
   };
+}
+
+/** Neon's pool never says that it has ended when a connection is lost while it waits for that one. */
+async function emptied(pool: { readonly totalCount: number }): Promise<void> {
+  while (pool.totalCount > 0) await sleep(50);
 }
 
 /** How long a peer may take to say goodbye, before its socket is closed without. */

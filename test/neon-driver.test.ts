@@ -7,6 +7,7 @@ import { WebSocketServer } from 'ws';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { startSilentServer, startTcpRelay } from './support/tcp-relay.ts';
+import { withAdmin } from './support/template-database.ts';
 import { until } from './support/until.ts';
 import { startWebSocketRelay, type WebSocketRelay } from './support/websocket-relay.ts';
 
@@ -51,6 +52,18 @@ async function bounded<T>(work: () => Promise<T>): Promise<T> {
 
 const read = (database: Database) =>
   database.transaction({ mode: 'snapshot' }, (snapshot) => snapshot.query('select 1 as one'));
+
+/** How many sessions run the statement just now. */
+async function sleepers(statement: string): Promise<number> {
+  const { pathname } = new URL(server.url);
+  return withAdmin(server.url, async (admin) => {
+    const { rows } = await admin.query(
+      `select from pg_stat_activity where datname = $1 and query = $2 and state = 'active'`,
+      [pathname.slice(1), statement],
+    );
+    return rows.length;
+  });
+}
 
 test.each([
   ['postgres://u:p@ep-x-1.eu-central-1.aws.neon.tech/db', 'auto', false],
@@ -131,21 +144,26 @@ describe('a proxy that is away is a store that is away', () => {
   });
 });
 
+test('closing ends, though a connection is lost meanwhile', async () => {
+  const ending = await startWebSocketRelay();
+  neonConfig.wsProxy = ending.address;
+  const database = openDatabase({ url: server.url, driver: 'neon', patienceMs: 10_000 });
+  const slept = database.query('select pg_sleep(30)').catch((error: unknown) => error);
+  await until('it sleeps', async () => (await sleepers('select pg_sleep(30)')) === 1);
+  const closed = database.close();
+  await ending.stop();
+  expect(await slept).toMatchObject(unavailable);
+  await bounded(() => closed);
+});
+
 test('a transaction that is called off ends in the middle of a statement', async () => {
   const database = open(relay.address, server.url, 10_000);
   const stopping = new AbortController();
-  const isAsleep = async () => {
-    const sleepers = await database.query(
-      `select from pg_stat_activity
-       where datname = current_database() and query = 'select pg_sleep(20)' and state = 'active'`,
-    );
-    return sleepers.length === 1;
-  };
   const sleeping = database.transaction({ signal: stopping.signal }, (transaction) =>
     transaction.query('select pg_sleep(20)'),
   );
   const ended = expect(sleeping).rejects.toThrow('enough');
-  await until('it sleeps', isAsleep);
+  await until('it sleeps', async () => (await sleepers('select pg_sleep(20)')) === 1);
   stopping.abort(new Error('enough'));
   await bounded(() => ended);
   expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
