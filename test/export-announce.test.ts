@@ -242,9 +242,9 @@ describe('the worker', () => {
 
   test('deployed by itself it takes them at /', async () => {
     const system = await start('');
-    const { settings, exports } = system;
+    const { exports } = system;
     const logger = pino({ level: 'silent' });
-    const app = httpApp({ settings, logger, routes: [exportWorkerApp(exports)] });
+    const app = httpApp({ logger, routes: [exportWorkerApp(exports)] });
     const { path } = await ask(system);
     const response = await app.request('/', structured(event({ data: { job: 'exports' } })));
     expect(response.status).toBe(204);

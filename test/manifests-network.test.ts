@@ -51,6 +51,7 @@ const stores: Record<string, number[]> = {
   RABBITMQ_URL: [5671, 5672],
   REDIS_URL: [6379, 443],
   S3_ENDPOINT: [443],
+  JWT_JWKS_URL: [443],
   OTEL_EXPORTER_OTLP_ENDPOINT: [4318],
 };
 const outward = [22, 25, 53, 80, 443, 4317, 4318, 5432, 5671, 5672, 6379, 8080, 8443, 9000, 15672];

@@ -8,7 +8,7 @@ import { describeOverlays } from './support/manifests.ts';
 
 /** What every function serves around its own routes: probes and metrics among them. */
 const settings = readSettings({ LOG_LEVEL: 'silent' });
-const shell = httpApp({ settings, logger: createLogger(settings, 'test'), routes: [] });
+const shell = httpApp({ logger: createLogger(settings, 'test'), routes: [] });
 
 await describeOverlays((objects) => {
   const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount');

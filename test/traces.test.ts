@@ -349,7 +349,6 @@ test("an export's trace goes from its request through the CloudEvent to the work
   expect(headers).toMatchObject({ traceparent, 'ce-traceparent': traceparent });
 
   const worker = httpApp({
-    settings: system.settings,
     logger: pino({ level: 'silent' }),
     routes: [exportWorkerApp(system.exports)],
   });

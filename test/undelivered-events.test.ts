@@ -83,8 +83,7 @@ describe('an event that nobody took', () => {
   });
 
   test('is taken at / by the function that is deployed by itself', async () => {
-    const { settings } = system;
-    const app = httpApp({ settings, logger, routes: [undeliveredApp(database)] });
+    const app = httpApp({ logger, routes: [undeliveredApp(database)] });
     const response = await app.request('/', binary(event()));
     expect(response.status).toBe(204);
     expect(await counted()).toBe(1);
@@ -111,7 +110,7 @@ test('the local run takes them from this machine alone', async () => {
 
 test('what could not be counted is told so, for the platform to send it again', async () => {
   const away = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/nothing' });
-  const app = httpApp({ settings: system.settings, logger, routes: [undeliveredApp(away)] });
+  const app = httpApp({ logger, routes: [undeliveredApp(away)] });
   const response = await app.request('/', binary(event()));
   expect(response.status).toBe(503);
   // Said all the same.

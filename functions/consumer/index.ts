@@ -27,7 +27,7 @@ runInternalFunction('consumer', async (settings, logger, registry) => {
   const brokers = brokerSource(amqp, { name: 'consumer' });
   const storage = eventStorage(database);
   const consumer = startConsumer({ database, storage, cache, brokers, settings, logger });
-  const app = httpApp({ settings, logger, registry, routes: [], ready: () => consumer.check() });
+  const app = httpApp({ logger, registry, routes: [], ready: () => consumer.check() });
   const server = await serve(app, settings);
   return async () => {
     await consumer.stop();

@@ -7,6 +7,6 @@ import { readPageFiles } from './page-files.ts';
 runInternalFunction('docs', async (settings, logger, registry) => {
   // The build puts them beside its bundle, which is CommonJS.
   const routes = [docsApp(await readPageFiles((name) => join(__dirname, 'page', name)))];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const server = await serve(httpApp({ logger, registry, routes }), settings);
   return () => server.close();
 });

@@ -1,6 +1,6 @@
 import { requireSetting } from '../../shared/env.ts';
 import { streamSink } from '../../shared/event-sink.ts';
-import { createAccess } from '../../shared/http/actor.ts';
+import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
 import { brokerSource } from '../../shared/stream.ts';
@@ -11,7 +11,9 @@ runFunction('events', async (settings, logger, registry) => {
   const brokers = brokerSource(url, { name: 'events', timeoutMs: 800 });
   const sink = streamSink(brokers, settings);
   const routes = [eventsApp({ sink, access: createAccess(settings), settings })];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const actors = actorsOf(settings);
+  const app = httpApp({ logger, registry, actors, routes });
+  const server = await serve(app, settings);
   return async () => {
     await server.close();
     await brokers.close();

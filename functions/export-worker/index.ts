@@ -13,7 +13,7 @@ runInternalFunction('export-worker', async (settings, logger, registry) => {
   const store = openS3Store(settings);
   const runs = createExportRuns({ database, store, settings, logger });
   const server = await serve(
-    httpApp({ settings, logger, registry, routes: [exportWorkerApp(runs)] }),
+    httpApp({ logger, registry, routes: [exportWorkerApp(runs)] }),
     settings,
   );
   return async () => {

@@ -1,7 +1,7 @@
 import { openDatabase } from '../../shared/db.ts';
 import { requireSetting } from '../../shared/env.ts';
 import { announceTo } from '../../shared/export-requested.ts';
-import { createAccess } from '../../shared/http/actor.ts';
+import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
 import { openS3Store } from '../../shared/s3-store.ts';
@@ -15,7 +15,9 @@ runFunction('exports', async (settings, logger, registry) => {
   const announce = settings.K_SINK === undefined ? null : announceTo(settings.K_SINK);
   const access = createAccess(settings);
   const routes = [exportsApp({ database, access, settings, store, announce })];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const actors = actorsOf(settings);
+  const app = httpApp({ logger, registry, actors, routes });
+  const server = await serve(app, settings);
   return async () => {
     await server.close();
     store.close();

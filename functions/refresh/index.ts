@@ -23,7 +23,7 @@ runInternalFunction('refresh', async (settings, logger, registry) => {
       : brokerSource(settings.RABBITMQ_URL, { name: 'refresh' });
   const storage = eventStorage(database);
   const routes = [refreshApp({ database, storage, cache, brokers, settings, logger })];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const server = await serve(httpApp({ logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await brokers?.close();

@@ -1,7 +1,7 @@
 import { openCache } from '../../shared/cache.ts';
 import { openDatabase } from '../../shared/db.ts';
 import { requireSetting } from '../../shared/env.ts';
-import { createAccess } from '../../shared/http/actor.ts';
+import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
 import { openObjectStore } from '../../shared/object-store.ts';
@@ -39,7 +39,9 @@ runFunction('status', async (settings, logger, registry) => {
     undeliveredApp(database),
   ];
   const metrics = () => pipelineMetrics(database);
-  const server = await serve(httpApp({ settings, logger, registry, routes, metrics }), settings);
+  const actors = actorsOf(settings);
+  const app = httpApp({ logger, registry, actors, routes, metrics });
+  const server = await serve(app, settings);
   return async () => {
     await server.close();
     await brokers?.close();

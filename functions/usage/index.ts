@@ -1,6 +1,6 @@
 import { openDatabase } from '../../shared/db.ts';
 import { requireSetting } from '../../shared/env.ts';
-import { createAccess } from '../../shared/http/actor.ts';
+import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
 import { usageApp } from './app.ts';
@@ -9,7 +9,9 @@ runFunction('usage', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'usage' });
   const routes = [usageApp({ database, access: createAccess(settings), settings })];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const actors = actorsOf(settings);
+  const app = httpApp({ logger, registry, actors, routes });
+  const server = await serve(app, settings);
   return async () => {
     await server.close();
     await database.close();

@@ -22,7 +22,7 @@ runInternalFunction('verify', async (settings, logger, registry) => {
       : brokerSource(settings.RABBITMQ_URL, { name: 'verify' });
   const sink = brokers === null ? null : streamSink(brokers, settings);
   const routes = [verifyApp({ database, sink, brokers, settings, logger })];
-  const server = await serve(httpApp({ settings, logger, registry, routes }), settings);
+  const server = await serve(httpApp({ logger, registry, routes }), settings);
   return async () => {
     await server.close();
     await brokers?.close();

@@ -26,7 +26,7 @@ import { directSink, type EventSink, streamSink } from '../../shared/event-sink.
 import { eventStorage } from '../../shared/event-storage.ts';
 import { type AnnounceExport, announceTo } from '../../shared/export-requested.ts';
 import { openFolderStore } from '../../shared/folder-store.ts';
-import { createAccess } from '../../shared/http/actor.ts';
+import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
@@ -141,8 +141,8 @@ export async function openService(
     objectStore: () => store.check(),
   };
   const app = httpApp({
-    settings,
     logger: logger.child({ function: 'api' }),
+    actors: actorsOf(settings),
     registry: options.registry ?? new Registry(),
     ready: components.database,
     metrics: () => pipelineMetrics(database),

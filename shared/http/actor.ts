@@ -5,14 +5,20 @@ import { ServiceError } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
 import type { AppEnv } from './context.ts';
 import { gatewayActor } from './gateway-actor.ts';
+import { limitRate } from './rate-limit.ts';
 import { tokenActor } from './token-actor.ts';
+
+/** What an app has before routes that ask who is there: who it is, and whether too often. */
+export function actorsOf(settings: Settings): MiddlewareHandler<AppEnv>[] {
+  return [identifyActor(settings), limitRate(settings.RATE_LIMIT_PER_MINUTE)];
+}
 
 /**
  * Finds out who asks: in gateway mode by the gateway's headers alone, in jwt mode by the bearer
  * token alone. What belongs to the other mode counts for nothing. Refuses nobody, as some routes are
  * open to all.
  */
-export function identifyActor(settings: Settings): MiddlewareHandler<AppEnv> {
+function identifyActor(settings: Settings): MiddlewareHandler<AppEnv> {
   const identify = settings.AUTH_MODE === 'jwt' ? tokenActor(settings) : gatewayActor(settings);
   return async function identifyActor(context, next) {
     context.set('actor', await identify(context));

@@ -5,21 +5,19 @@ import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import { Registry } from 'prom-client';
-import type { Settings } from '../env.ts';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../telemetry.ts';
 import { inSpan, isTracing, traceIn } from '../tracing.ts';
-import { identifyActor } from './actor.ts';
 import type { AppEnv } from './context.ts';
 import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, onNotFound, problem } from './problem.ts';
-import { limitRate } from './rate-limit.ts';
 
 export interface HttpAppOptions {
-  settings: Settings;
   logger: Logger;
+  /** What finds out who asks, of functions that actors call: `actorsOf`. */
+  actors?: readonly MiddlewareHandler<AppEnv>[];
   /** The routes to serve: one function's, or all of them in the local run. */
   routes: readonly Hono<AppEnv>[];
   /** What readiness asks. Cheap: the platform calls it often. Throws when not ready. */
@@ -38,7 +36,7 @@ export const bodyMaxBytes = 8_388_608;
  * problem+json, the platform's probes and `/metrics`.
  */
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
-  const { settings, logger, routes, ready = async () => {}, metrics } = options;
+  const { logger, actors = [], routes, ready = async () => {}, metrics } = options;
   const { registry = new Registry() } = options;
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
@@ -79,8 +77,7 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
     }),
   );
   app.use(plainPath());
-  app.use(identifyActor(settings));
-  app.use(limitRate(settings.RATE_LIMIT_PER_MINUTE));
+  for (const middleware of actors) app.use(middleware);
   for (const route of routes) app.route('/', route);
   return app;
 }
