@@ -41,24 +41,49 @@ const shows: Record<string, RegExp> = {
   'npm run freshness -- --clear': /^[1-9]\d* keys dropped from redis$/m,
   'npm run bootstrap': /declared analytics\.usage\.v1, .*\n.*put, get and delete work/,
   'npm run bootstrap -- --check-only': /every stream is there\n.*put, get and delete work/,
-  'RABBITMQ_STREAM_PARTITIONS=4 npm run bootstrap':
-    /declared analytics\.usage\.v1-0, .*analytics\.usage\.v1-3, analytics\.usage\.v1\.dlq/,
   'npm run replay -- events.ndjson': /^stored +2$/m,
   'npm run catalog -- import names.csv': /names\.csv: 1 orgs and 0 models named$/m,
   'npm run migrate': /already up to date/,
   'psql "$DATABASE_URL" -c \'select 1\'': /\(1 row\)/,
   'rabbitmqctl list_queues name type messages': /^analytics\.usage\.v1\tstream\t[1-9]\d*$/m,
   'rabbitmqctl list_connections user state': /^analytics\trunning$/m,
-  'rabbitmqctl list_queues name messages': /^analytics\.usage\.v1\.dlq\t1$/m,
-  'rabbitmqctl purge_queue analytics.usage.v1.dlq': /^Purging queue 'analytics.usage.v1.dlq'/,
+  'npm run dlq -- list': /^2 of 2 letters in analytics\.usage\.v1\.dlq match$/m,
+  "npm run dlq -- list --reason 'occurredAt: ' --since 2026-11-20 --json": /"matched":1,/,
+  "npm run dlq -- replay --dry-run --reason 'is more than 10 minutes ahead' --limit 10000":
+    /^1 would be published, 0 still not valid$/m,
+  "npm run dlq -- replay --reason 'is more than 10 minutes ahead' --limit 10000":
+    /^1 published, 0 still not valid$/m,
+  'npm run dlq -- replay --from dropped.ndjson': /^1 published, 0 still not valid$/m,
+  "rabbitmqctl set_policy --apply-to queues dead-letters '\\.dlq$' '{\"delivery-limit\":1000000000}'":
+    /^Setting policy "dead-letters"/,
 };
 
 const up = 'npm run services -- up --only rabbitmq';
 const address = 'eval "$(npm run --silent services -- env)"';
 const down = 'npm run services -- down';
 
+const show = 'npm run dlq -- show analytics.usage.v1/4711';
+const drop = `npm run dlq -- drop --org ${sampleOrgs[0]} --until 2026-11-01 --to dropped.ndjson`;
+const dropAll = 'npm run dlq -- drop --all';
+
 /** Those that need more than a shell, or would run for too long. */
 const checks: Record<string, () => Promise<void>> = {
+  [show]: async () => {
+    const [, offset = ''] =
+      /v1\/(\d+) .* unknown org /.exec(await inShell('npm run dlq -- list')) ?? [];
+    expect(await inShell(show.replace('4711', offset))).toMatch(/^reasons\n[\s\S]*^no event$/m);
+  },
+  [drop]: async () => {
+    await eventAhead();
+    await until('it is rejected', async () =>
+      /^2 of 2/m.test(await inShell('npm run dlq -- list')),
+    );
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+    // Nobody can be asked here.
+    const dropped = await inShell(`${drop.replace('2026-11-01', tomorrow)} --yes`);
+    expect(dropped).toMatch(/^1 dropped$/m);
+  },
+  [dropAll]: async () => expect(await inShell(`${dropAll} --yes`)).toMatch(/^1 dropped$/m),
   'npm start': () =>
     whileStarted('npm start', system.environment, async (local) => {
       expect(local.output()).toMatch(
@@ -111,6 +136,8 @@ const checks: Record<string, () => Promise<void>> = {
 const notes: Record<string, string> = {
   'docker compose up --wait rabbitmq': ' (compose.yaml has that service; it is not started)',
   'npm run bench': ' (its options alone)',
+  [drop]: ' (with --yes)',
+  [dropAll]: ' (with --yes)',
   'npm test': ' (one test of all)',
 };
 
@@ -235,10 +262,19 @@ async function eventsAndAReject(url: string): Promise<void> {
   await sink.accept(sampleEvents({ untilMs: Date.now(), hours: 24, perHour: 5 }));
   const noEvent = { content: Buffer.from('no event'), event: null };
   await publishTraffic(url, settings.RABBITMQ_STREAM, [noEvent]);
+  await eventAhead();
   await until('all is stored and folded', async () => {
     await system.refresh();
     const { body } = await system.get(`/analytics/v1/orgs/${sampleOrgs[0]}/freshness`);
     const text = await (await system.app.request('/metrics')).text();
-    return /outcome="rejected"\} 1$/m.test(text) && /"status":"fresh"/.test(JSON.stringify(body));
+    return /outcome="rejected"\} 2$/m.test(text) && /"status":"fresh"/.test(JSON.stringify(body));
   });
+}
+
+/** One that is rejected for being ahead of the clock, and is not any more two seconds later. */
+async function eventAhead(): Promise<void> {
+  const { RABBITMQ_URL = '', RABBITMQ_STREAM: stream } = system.settings;
+  const occurredAtMs = Date.now() + 602_000;
+  const event = usageEvent({ eventId: randomUUID(), orgId: sampleOrgs[0], occurredAtMs });
+  await publishTraffic(RABBITMQ_URL, stream, [{ content: encodeEvent(event), event: null }]);
 }
