@@ -14,7 +14,7 @@ const servers = {
  * and Redis. They are those that ask the database through `shared/db.ts`. Left out are
  *
  * - commands and processes of their own, which know nothing of the relays: commands, completeness,
- *   consumer-crash, export-crash, freshness-command, leases, replay-command, start, traces-bundle;
+ *   consumer-crash, export-crash, freshness-command, leases, replay-command, start, telemetry-bundle;
  * - what brings its own servers or relays: api-stores-away, cache, migrations, neon-driver,
  *   timescale and all that is named after it (cache and freshness-command try Upstash's client
  *   themselves, pooler migrates by Neon's driver);

@@ -36,9 +36,10 @@ const { checkOnly, strict, prometheus, grafana } = new Command('scripts/bootstra
 
 runScript(async () => {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
-  const settings = readSettings(process.env, { knowsActors: false });
   console.log('tools');
   const missing = await reportTools();
+  // After the tools, of which a wrong setting says nothing.
+  const settings = readSettings(process.env, { knowsActors: false });
   console.log('servers');
   const servers = [...preparations(), cacheServer, collector];
   const faults = await visit(checkOnly ? 'check' : 'prepare', servers, settings, console.log);

@@ -39,7 +39,7 @@ export function openPool(driver: DriverName, options: PoolOptions): Promise<Pool
 
 async function openPgPool(options: PoolOptions): Promise<Pool> {
   const { default: pg } = await import('pg');
-  const config = configOf(options, pg.types.getTypeParser);
+  const config = configOf({ ...options, url: asLibpqReads(options.url) }, pg.types.getTypeParser);
   const pool = new pg.Pool(config).on('error', ignore).on('connect', ignoreErrorsOf);
   return {
     connect: async () => {
@@ -59,6 +59,17 @@ async function openPgPool(options: PoolOptions): Promise<Pool> {
     },
     end: () => pool.end(),
   };
+}
+
+/**
+ * `sslmode` as psql, pg_dump and KEDA's scaler read it in the same URL: `require` asks for TLS,
+ * `verify-full` for a certificate that is trusted too. node-postgres would take the first for the
+ * second, and refuse every managed PostgreSQL with a certificate authority of its own.
+ */
+function asLibpqReads(address: string): string {
+  const url = new URL(address);
+  if (url.searchParams.has('sslmode')) url.searchParams.set('uselibpqcompat', 'true');
+  return url.href;
 }
 
 async function openNeonPool(options: PoolOptions): Promise<Pool> {
