@@ -62,13 +62,14 @@ async function openPgPool(options: PoolOptions): Promise<Pool> {
 }
 
 /**
- * `sslmode` as psql, pg_dump and KEDA's scaler read it in the same URL: `require` asks for TLS,
+ * `sslmode` as libpq has it, by whose rules psql and pg_dump read the same URL: `require` asks for TLS,
  * `verify-full` for a certificate that is trusted too. node-postgres would take the first for the
  * second, and refuse every managed PostgreSQL with a certificate authority of its own.
  */
 function asLibpqReads(address: string): string {
   const url = new URL(address);
-  if (url.searchParams.has('sslmode')) url.searchParams.set('uselibpqcompat', 'true');
+  if (!url.searchParams.has('sslmode')) return address;
+  url.searchParams.set('uselibpqcompat', 'true');
   return url.href;
 }
 

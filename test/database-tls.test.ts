@@ -61,7 +61,7 @@ describe.skipIf(!hasOpenssl)('a PostgreSQL whose certificate nobody has signed',
     }
   }
 
-  test('is spoken to in TLS by sslmode=require, as psql and KEDA do by the same URL', async () => {
+  test('is spoken to in TLS by sslmode=require, which asks for no more, as in libpq', async () => {
     expect(await isEncrypted('require')).toBe(true);
   });
 

@@ -1,7 +1,7 @@
 import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
 import { freePort } from './free-port.ts';
+import { postgresAnswers } from './postgres.ts';
 import type { Supervisor } from './supervisor.ts';
 import { unprivilegedUser } from './unprivileged-user.ts';
 
@@ -64,17 +64,6 @@ export async function runPgBouncer(options: PgBouncerOptions): Promise<PgBouncer
     address.port = String(port);
     return address.href;
   };
-  await pooler.ready(() => answers(through(databaseUrl)), 20_000);
+  await pooler.ready(() => postgresAnswers(through(databaseUrl)), 20_000);
   return { through };
-}
-
-async function answers(connectionString: string): Promise<void> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    await client.query('select 1');
-  } finally {
-    await client.end().catch(() => {});
-  }
 }

@@ -71,7 +71,7 @@ export async function runPostgres(options: PostgresOptions): Promise<RunningPost
       ...user,
     });
     const url = `postgresql://${superuser}:${password}@127.0.0.1:${port}/postgres`;
-    await server.ready(() => answers(url), 60_000);
+    await server.ready(() => postgresAnswers(url), 60_000);
     return { url, port, pid: server.pid, dataDir, stop: () => supervisor.stop() };
   } catch (error) {
     if (options.supervisor === undefined) await supervisor.stop();
@@ -135,7 +135,8 @@ function serverEnv(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), LC_ALL: 'C', TZ: 'UTC' };
 }
 
-async function answers(connectionString: string): Promise<void> {
+/** @throws Error while the server does not take connections and answer. */
+export async function postgresAnswers(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
   client.on('error', () => {});
   try {
