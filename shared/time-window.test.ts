@@ -240,6 +240,17 @@ describe('days when the clocks change', () => {
     ]);
   });
 
+  test.each([
+    // From 02:45 to 03:45: the hour of three begins at a quarter to four.
+    ['Pacific/Chatham', '2022-09-24T14:00:00Z', '2022-09-24T14:00:00Z'],
+    ['Pacific/Chatham', '2022-09-24T14:10:00Z', '2022-09-24T14:00:00Z'],
+    // From 02:00 back to 01:30: the hour of one goes on.
+    ['Australia/Lord_Howe', '2026-04-04T15:10:00Z', '2026-04-04T14:00:00Z'],
+  ])('in %s the hour that holds %s begins at %s', (timeZone, start, begins) => {
+    const { bucketStarts } = plan('hour', timeZone, start, start.replace('0Z', '1Z'));
+    expect(bucketStarts).toEqual([Date.parse(begins)]);
+  });
+
   test('a day that a zone left out is no bucket', () => {
     const { bucketStarts } = plan(
       'day',

@@ -200,7 +200,11 @@ export function localMonth(ms: number, timeZone: string): Range {
  * values: two time zone databases would not always agree.
  */
 function localBuckets({ startMs, endMs, granularity, timeZone }: TimeWindow): number[] {
-  if (granularity === 'hour') return localHours(startMs, endMs, timeZone);
+  if (granularity === 'hour') {
+    // From well before, since the bucket that holds the start may begin at a change of the clocks.
+    const hours = localHours(startMs - leadMs, endMs, timeZone);
+    return hours.slice(hours.findLastIndex((ms) => ms <= startMs));
+  }
   const starts: number[] = [];
   let date = zoned(startMs, timeZone).toPlainDate();
   if (granularity === 'month') date = date.with({ day: 1 });
@@ -215,16 +219,20 @@ function localBuckets({ startMs, endMs, granularity, timeZone }: TimeWindow): nu
   }
 }
 
+/** Longer than any local hour: where clocks go back by half an hour, one lasts 90 minutes. */
+const leadMs = 2 * hourMs;
+
 /**
  * Between two changes of the zone's offset local hours are whole steps. A change begins a new
  * bucket where the clock shows another hour after it (or the same hour a second time).
  */
 function localHours(startMs: number, endMs: number, timeZone: string): number[] {
   const starts: number[] = [];
+  const most = pointsMax + 2 * (leadMs / hourMs);
   const offsetAt = (ms: number) => zoned(ms, timeZone).offsetNanoseconds / 1e6;
   const add = (fromMs: number, toMs: number, offsetMs: number) => {
     const first = Math.ceil((fromMs + offsetMs) / hourMs) * hourMs - offsetMs;
-    for (let ms = first; ms < toMs && starts.length <= pointsMax; ms += hourMs) starts.push(ms);
+    for (let ms = first; ms < toMs && starts.length <= most; ms += hourMs) starts.push(ms);
   };
   let offsetMs = offsetAt(startMs);
   let fromMs = Math.floor((startMs + offsetMs) / hourMs) * hourMs - offsetMs;
@@ -232,7 +240,7 @@ function localHours(startMs: number, endMs: number, timeZone: string): number[] 
     const change = zoned(Math.max(fromMs, startMs), timeZone).getTimeZoneTransition('next');
     const changeMs = change?.epochMilliseconds ?? Number.POSITIVE_INFINITY;
     add(fromMs, Math.min(changeMs, endMs), offsetMs);
-    if (changeMs >= endMs || starts.length > pointsMax) return starts;
+    if (changeMs >= endMs || starts.length > most) return starts;
     const hourBefore = Math.floor((changeMs - 1 + offsetMs) / hourMs);
     offsetMs = offsetAt(changeMs);
     const isWhole = (changeMs + offsetMs) % hourMs === 0;
