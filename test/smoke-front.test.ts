@@ -176,7 +176,13 @@ const changes: Change[] = [
     /\/usage/,
     (text) => text.replace('"totals":{"invocations":12', '"totals":{"invocations":13'),
   ],
-  ['usage', 'another cost', /\/usage/, (text) => text.replace('0.0078', '0.00780001')],
+  ['usage', 'another cost', /\/usage/, (text) => text.replaceAll('0.0078', '0.0079')],
+  [
+    'consumed',
+    'a cost of more decimals than there are',
+    /\/usage/,
+    (text) => text.replace(/("costEstimateCents":\d+\.)\d+/, '$178000001'),
+  ],
   ['usage', 'no hours', /\/usage/, (text) => text.replace(/"series":\[.*?\]/, '"series":[]')],
   [
     'rollup',

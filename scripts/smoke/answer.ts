@@ -65,8 +65,9 @@ export function serverTimeMs({ headers }: Answer): number {
 /** A cost in an answer: a JSON number, kept as the text it was written in. */
 const cents = z.unknown().transform((value, context) => {
   const text = literalOf(value);
-  if (text !== undefined) return text;
-  context.addIssue({ code: 'custom', message: 'must be a number' });
+  // More decimals than the contract gives would be rounded away where costs are added up.
+  if (text !== undefined && /^\d+(\.\d{1,4})?$/.test(text)) return text;
+  context.addIssue({ code: 'custom', message: 'must be a number with at most 4 decimals' });
   return z.NEVER;
 });
 
