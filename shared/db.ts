@@ -23,6 +23,12 @@ export interface Transaction extends Queryable {
 }
 
 export interface TransactionOptions {
+  /**
+   * Whose rows there are to be seen and written, whatever the statements say: an org's, or with
+   * null every org's, for admins and metrics. The server holds to it, as migration 0007 has it.
+   * Jobs leave it out, and work as the user who connects.
+   */
+  tenant?: string | null;
   /** `snapshot` is repeatable read, read only: every statement sees the same moment. */
   mode?: 'write' | 'snapshot';
   statementTimeoutMs?: number;
@@ -129,7 +135,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     canCopy: driver === 'pg',
     query: (text, values) =>
       inSqlSpan(text, () => withClient((client) => run(client, text, values))),
-    transaction: ({ mode = 'write', prelude = '', ...limits }, work) =>
+    transaction: ({ mode = 'write', prelude = '', tenant, ...limits }, work) =>
       inTransactionSpan(() =>
         withClient(async (client) => {
           const idleMs =
@@ -143,11 +149,16 @@ export function openDatabase(options: DatabaseOptions): Database {
             `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
             `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
             `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
+            ...reachOf(tenant),
             prelude,
           ].join('; ');
           await inSqlSpan('begin', () =>
             within(patienceMs, client.query(begin, []), 'it does not answer'),
-          );
+          ).catch(async (error: unknown) => {
+            // A role that may not be taken on is refused once the transaction is open.
+            if (sqlState(error) !== undefined) await client.query('rollback', []);
+            throw error;
+          });
           try {
             const result = await work({
               query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
@@ -172,6 +183,27 @@ export function openDatabase(options: DatabaseOptions): Database {
       if (opening !== undefined) await (await opening).end();
     },
   };
+}
+
+const tenantForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * What BEGIN says of whose rows there are. A relation without a schema is a table for jobs and
+ * operators, and the view of it for a tenant; nobody's temporary table stands before it, which in a
+ * pooler's session may be left from another's transaction.
+ */
+function reachOf(tenant: string | null | undefined): string[] {
+  if (tenant === undefined) return ['set local search_path = analytics, public'];
+  if (tenant === null) {
+    return ['set local role analytics_operator', 'set local search_path = analytics, pg_temp'];
+  }
+  // SET takes no parameters.
+  if (!tenantForm.test(tenant)) throw new Error('the tenant of a transaction must be a uuid');
+  return [
+    'set local role analytics_tenant',
+    `set local app.org = '${tenant}'`,
+    'set local search_path = analytics_tenant, pg_temp',
+  ];
 }
 
 async function* readCursor(

@@ -63,6 +63,8 @@ const settingsSchema = z.object({
   PORT: wholeNumber.transform(Number).pipe(between(0, 65_535)).optional(),
   HTTP_HOST: z.string().optional(),
   DATABASE_URL: url('postgres', 'postgresql'),
+  // The API's own user. Deployed, its functions are given it as DATABASE_URL.
+  API_DATABASE_URL: url('postgres', 'postgresql'),
   DATABASE_DRIVER: oneOf('auto', 'pg', 'neon').default('auto'),
   REDIS_URL: url('redis', 'rediss', 'https', 'http'),
   REDIS_TOKEN: z.string().optional(),

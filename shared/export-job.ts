@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { Database } from './db.ts';
+import type { Database, Queryable } from './db.ts';
 import { decimal } from './decimal-json.ts';
 import { ServiceError } from './errors.ts';
 import type { Granularity } from './time-window.ts';
@@ -152,47 +152,49 @@ export interface NewExport extends ExportRequest {
  */
 export async function createExportJob(database: Database, wanted: NewExport): Promise<ExportJob> {
   const { orgId, format, granularity, timezone, models, range, initiatedBy } = wanted;
-  const [created] = await database.query(
-    `insert into analytics.export_jobs
-       (job_id, org_id, format, granularity, timezone, models, range_start, range_end,
-        initiated_by, idempotency_key)
-     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
-     where (select count(*) from analytics.export_jobs
-            where org_id is not distinct from $2 and status in ('pending', 'running')) < $11
-     on conflict (org_id, initiated_by, idempotency_key) where idempotency_key is not null
-       do nothing
-     returning *`,
-    [
-      randomUUID(),
-      orgId,
-      format,
-      granularity,
-      timezone,
-      models,
-      new Date(range.startMs),
-      new Date(range.endMs),
-      initiatedBy,
-      wanted.idempotencyKey,
-      waitingPerOrgMax,
-    ],
-  );
-  if (created !== undefined) return toExportJob(created);
-  const first = await firstOfKey(database, wanted);
-  if (first === null) {
-    const detail = `${waitingPerOrgMax} exports are already waiting: ask again when some of them are done`;
-    throw new ServiceError('too_many_requests', detail);
-  }
-  if (isSameRequest(first, wanted)) return first;
-  const message = 'was used for another export: take a new key for a new request';
-  throw new ServiceError('conflict', `Idempotency-Key ${message}`, [
-    { path: 'Idempotency-Key', message },
-  ]);
+  return database.transaction({ tenant: orgId }, async (transaction) => {
+    const [created] = await transaction.query(
+      `insert into export_jobs
+         (job_id, org_id, format, granularity, timezone, models, range_start, range_end,
+          initiated_by, idempotency_key)
+       select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+       where (select count(*) from export_jobs
+              where org_id is not distinct from $2 and status in ('pending', 'running')) < $11
+       on conflict (org_id, initiated_by, idempotency_key) where idempotency_key is not null
+         do nothing
+       returning *`,
+      [
+        randomUUID(),
+        orgId,
+        format,
+        granularity,
+        timezone,
+        models,
+        new Date(range.startMs),
+        new Date(range.endMs),
+        initiatedBy,
+        wanted.idempotencyKey,
+        waitingPerOrgMax,
+      ],
+    );
+    if (created !== undefined) return toExportJob(created);
+    const first = await firstOfKey(transaction, wanted);
+    if (first === null) {
+      const detail = `${waitingPerOrgMax} exports are already waiting: ask again when some of them are done`;
+      throw new ServiceError('too_many_requests', detail);
+    }
+    if (isSameRequest(first, wanted)) return first;
+    const message = 'was used for another export: take a new key for a new request';
+    throw new ServiceError('conflict', `Idempotency-Key ${message}`, [
+      { path: 'Idempotency-Key', message },
+    ]);
+  });
 }
 
-async function firstOfKey(database: Database, wanted: NewExport): Promise<ExportJob | null> {
+async function firstOfKey(transaction: Queryable, wanted: NewExport): Promise<ExportJob | null> {
   if (wanted.idempotencyKey === null) return null;
-  const [row] = await database.query(
-    `select * from analytics.export_jobs
+  const [row] = await transaction.query(
+    `select * from export_jobs
      where org_id is not distinct from $1 and initiated_by = $2 and idempotency_key = $3`,
     [wanted.orgId, wanted.initiatedBy, wanted.idempotencyKey],
   );
@@ -211,9 +213,11 @@ export async function readExportJob(
   orgId: string | null,
   jobId: string,
 ): Promise<ExportJob | null> {
-  const [row] = await database.query(
-    'select * from analytics.export_jobs where job_id = $1 and org_id is not distinct from $2',
-    [jobId, orgId],
+  const [row] = await database.transaction({ mode: 'snapshot', tenant: orgId }, (snapshot) =>
+    snapshot.query(
+      'select * from export_jobs where job_id = $1 and org_id is not distinct from $2',
+      [jobId, orgId],
+    ),
   );
   return row === undefined ? null : toExportJob(row);
 }
@@ -232,16 +236,18 @@ export async function listExportJobs(
   limit: number,
   after: ExportCursor | null,
 ): Promise<{ items: ExportJob[]; next: ExportCursor | null }> {
-  const rows = await database.query<{ cursor_at: string }>(
-    `select *, created_at::text as cursor_at from analytics.export_jobs
-     where org_id is not distinct from $1
-       and ($2::text is null
-            or $2 = case when status = 'succeeded' and expires_at <= clock_timestamp()
-                         then 'expired' else status end)
-       and ($3::timestamptz is null or (created_at, job_id) < ($3, $4::uuid))
-     order by created_at desc, job_id desc
-     limit $5`,
-    [orgId, status, after?.createdAt ?? null, after?.jobId ?? null, limit + 1],
+  const rows = await database.transaction({ mode: 'snapshot', tenant: orgId }, (snapshot) =>
+    snapshot.query<{ cursor_at: string }>(
+      `select *, created_at::text as cursor_at from export_jobs
+       where org_id is not distinct from $1
+         and ($2::text is null
+              or $2 = case when status = 'succeeded' and expires_at <= clock_timestamp()
+                           then 'expired' else status end)
+         and ($3::timestamptz is null or (created_at, job_id) < ($3, $4::uuid))
+       order by created_at desc, job_id desc
+       limit $5`,
+      [orgId, status, after?.createdAt ?? null, after?.jobId ?? null, limit + 1],
+    ),
   );
   const page = rows.slice(0, limit);
   const last = page.at(-1);

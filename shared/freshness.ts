@@ -41,11 +41,11 @@ export async function readOrgTimes(
     `select model_id, max(last_event_at) as last, max(last_rollup_at) as rollup
      from (
        select model_id, last_event_at, last_rollup_at
-       from analytics.freshness_status
+       from freshness_status
        where org_id = $1 and ($2::uuid is null or model_id = $2)
        union all
        select model_id, occurred_at, null
-       from analytics.usage_events
+       from usage_events
        where org_id = $1 and ($2::uuid is null or model_id = $2)
          and occurred_at >= $3 and occurred_at <= $4
          and batch_id in (select unnest($5::bigint[]))
@@ -69,7 +69,7 @@ export async function readCompleteThrough(snapshot: Queryable): Promise<string |
   const [row] = await snapshot.query<{ through: Date | null }>(
     `select case when bool_and(complete_through is not null) then min(complete_through) end
               as through
-     from analytics.stream_offsets
+     from stream_offsets
      where not retired`,
   );
   return row?.through?.toISOString() ?? null;
@@ -143,7 +143,7 @@ export async function cachedOrgTimes(
   const key = freshnessKey(orgId, modelId);
   const cached = parseTimes(await cache.get(key));
   if (cached !== null) return cached;
-  const times = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
+  const times = await database.transaction({ mode: 'snapshot', tenant: orgId }, async (snapshot) =>
     readOrgTimes(snapshot, orgId, await pendingBatches(snapshot), modelId),
   );
   // Not while it is empty: the first event should show at once.

@@ -21,19 +21,19 @@ export async function modelsQuery(
     first: Date;
     last: Date;
   }>(
-    `select model_id, name, min(first_event_at) as first, max(last_event_at) as last
+    `select model_id, model_name(model_id) as name,
+            min(first_event_at) as first, max(last_event_at) as last
      from (
        select model_id, first_event_at, last_event_at
-       from analytics.freshness_status
+       from freshness_status
        where org_id = $1
        union all
        select model_id, occurred_at, occurred_at
-       from analytics.usage_events
+       from usage_events
        where org_id = $1 and occurred_at >= $2 and occurred_at <= $3
          and batch_id in (select unnest($4::bigint[]))
      ) as seen
-     left join analytics.models using (model_id)
-     group by model_id, name
+     group by model_id
      order by name nulls last, model_id`,
     [orgId, new Date(pending.fromMs), new Date(pending.throughMs), pending.ids],
   );

@@ -12,7 +12,7 @@ export async function pendingBatches(snapshot: Queryable): Promise<PendingBatche
   const [row] = await snapshot.query<{ ids: number[] | null; first: Date; last: Date }>(
     `select array_agg(batch_id::float8 order by batch_id) as ids,
             min(min_occurred_at) as first, max(max_occurred_at) as last
-     from analytics.ingestion_batches
+     from ingestion_batches
      where folded_at is null`,
   );
   if (!row?.ids) return { ids: [], fromMs: 0, throughMs: 0 };

@@ -27,6 +27,7 @@ export async function pipelineMetrics(database: Database): Promise<string> {
   const metrics = { counter: counterIn(registry), gauge: gaugeIn(registry) };
   const options = {
     mode: 'snapshot',
+    tenant: null,
     statementTimeoutMs: statementMaxMs,
     signal: AbortSignal.timeout(scrapeMaxMs),
   } as const;

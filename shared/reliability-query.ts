@@ -37,15 +37,15 @@ export interface ReliabilityAnswer {
 const topErrorsMax = 10;
 
 const reliabilitySource = {
-  daily: 'analytics.usage_daily',
-  hourly: 'analytics.usage_hourly',
+  daily: 'usage_daily',
+  hourly: 'usage_hourly',
   columns: 'success_count, error_count, timeout_count, throttled_count, latency_histogram',
   rawColumns: `${rawCounts}, ${rawHistogram}`,
 };
 
 const errorSource = {
-  daily: 'analytics.error_daily',
-  hourly: 'analytics.error_hourly',
+  daily: 'error_daily',
+  hourly: 'error_hourly',
   columns: 'error_code, event_count',
   rawColumns: `coalesce(e.error_code, ''), 1::bigint`,
   rawCondition: `e.status <> 'success'`,

@@ -4,8 +4,8 @@ import type { Queryable } from './db.ts';
 export const undeliveredEvents = 'undelivered_events';
 
 /** Counts one event that the platform could not deliver. */
-export async function countUndelivered(database: Queryable): Promise<void> {
-  await database.query(
+export async function countUndelivered(transaction: Queryable): Promise<void> {
+  await transaction.query(
     `insert into analytics.counters as c (name, value) values ($1, 1)
      on conflict (name) do update set value = c.value + 1`,
     [undeliveredEvents],

@@ -46,8 +46,8 @@ export const rawCounts = `
 export const rawHistogram = `array[${packSql(binSql('e.latency_ms'), '1::bigint')}]`;
 
 export const usageSource = {
-  daily: 'analytics.usage_daily',
-  hourly: 'analytics.usage_hourly',
+  daily: 'usage_daily',
+  hourly: 'usage_hourly',
   columns: `${countColumns}, input_tokens, output_tokens, cost_estimate_cents`,
   rawColumns: `${rawCounts},
     e.input_tokens::numeric, e.output_tokens::numeric, e.cost_estimate_cents`,

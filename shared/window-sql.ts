@@ -106,7 +106,7 @@ export function withinWindow(
   ].join(' and ');
 }
 
-const events = 'analytics.usage_events';
+const events = 'usage_events';
 
 function toDate(ms: number): Date {
   return new Date(ms);

@@ -14,7 +14,7 @@ export function undeliveredApp(database: Database, path = '/'): Hono<AppEnv> {
   app.post(path, async (context) => {
     const { data: _, trace: __, ...event } = await readCloudEvent(context);
     context.var.logger.error(event, 'event not delivered');
-    await countUndelivered(database);
+    await database.transaction({ tenant: null }, countUndelivered);
     return context.body(null, 204);
   });
   return app;

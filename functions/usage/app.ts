@@ -57,8 +57,9 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     access.authorize(context, { action: 'models:read', anyOf, orgId });
     requireOrgId(orgId);
     parseQuery(context, z.strictObject({}));
-    const models = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
-      modelsQuery(snapshot, orgId, await pendingBatches(snapshot)),
+    const models = await database.transaction(
+      { mode: 'snapshot', tenant: orgId },
+      async (snapshot) => modelsQuery(snapshot, orgId, await pendingBatches(snapshot)),
     );
     return json(context, { orgId, models });
   });
@@ -80,8 +81,9 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     const plan = planWindow({ startMs, endMs, granularity: 'month', timeZone: 'UTC' });
     checkRawRetention(plan, settings);
     const after = cursor === undefined ? null : readCursor(cursor);
-    const { items, next } = await database.transaction({ mode: 'snapshot' }, async (snapshot) =>
-      orgsQuery(snapshot, plan, await pendingBatches(snapshot), limit, after),
+    const { items, next } = await database.transaction(
+      { mode: 'snapshot', tenant: null },
+      async (snapshot) => orgsQuery(snapshot, plan, await pendingBatches(snapshot), limit, after),
     );
     const nextCursor = next === null ? null : encodeCursor([next.cost, next.orgId]);
     return json(context, { items, nextCursor });

@@ -191,7 +191,7 @@ async function copyByPsql(url: string, database: Database, request: Request): Pr
     timeZone: request.timezone,
   });
   const values = new Values();
-  const pending = await pendingBatches(database);
+  const pending = await database.transaction({ mode: 'snapshot' }, pendingBatches);
   const statement = usageFormat({ request, plan, pending }).statement(values);
   const query = statement
     .replace(/\$(\d+)/g, (_, index) => literal(values.list[Number(index) - 1]))
@@ -202,7 +202,7 @@ async function copyByPsql(url: string, database: Database, request: Request): Pr
     await writeFile(file, `\\copy (${query}) to stdout\n`);
     const command =
       'psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --dbname="$1" --file="$2" | wc -l';
-    const env = { ...process.env, PGOPTIONS: '-c jit=off' };
+    const env = { ...process.env, PGOPTIONS: '-c jit=off -c search_path=analytics' };
     const args = ['-c', command, 'sh', url, file];
     return Number(await runCommand('sh', args, { timeoutMs: 600_000, env }));
   } finally {

@@ -79,7 +79,7 @@ export async function openService(
 ): Promise<LocalService> {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
   const driver = settings.DATABASE_DRIVER;
-  const database = openDatabase({ url, driver, name: 'api' });
+  const database = openDatabase({ url: settings.API_DATABASE_URL ?? url, driver, name: 'api' });
   const background = openDatabase({
     url,
     driver,

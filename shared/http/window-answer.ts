@@ -20,7 +20,8 @@ export async function answerWindow(
   echo: Record<string, string>,
   query: (snapshot: Queryable, pending: PendingBatches) => Promise<object>,
 ): Promise<Response> {
-  const { answer, times } = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+  const reach = { mode: 'snapshot', tenant: orgId } as const;
+  const { answer, times } = await database.transaction(reach, async (snapshot) => {
     const pending = await pendingBatches(snapshot);
     return {
       answer: await query(snapshot, pending),
