@@ -60,9 +60,8 @@ export function windowRows(
     ranges: readonly Range[],
     where: readonly string[],
   ) => {
-    for (const { from, condition } of rangeScans(table, time, ranges, values)) {
-      parts.push(`${keys(time)}, ${columns} from ${from}
-        where ${[...where, condition].join(' and ')}`);
+    for (const rows of rangeScans(table, time, ranges, where, values)) {
+      parts.push(`${keys(time)}, ${columns} from ${rows}`);
     }
   };
   addRanges(source.daily, 'e.bucket_start', source.columns, plan.daily, conditions);
@@ -124,23 +123,28 @@ function filterConditions(filter: UsageFilter, values: Values): string[] {
   return conditions;
 }
 
-/** Above this many ranges one scan joins them all; below, each is planned with its own bounds. */
+/**
+ * Above this many ranges one scan joins them all; below, each is planned with its own bounds. The
+ * `offset 0` keeps the range's bounds together with the table, so that they reach it through a
+ * tenant's view, whose barrier no join passes: a year of days in Kathmandu took 49 s instead of 0.6.
+ */
 const separateScansMax = 40;
 
 function rangeScans(
   table: string,
   time: string,
   ranges: readonly Range[],
+  where: readonly string[],
   values: Values,
-): { from: string; condition: string }[] {
+): string[] {
   const within = (startMs: number, endMs: number) =>
     `${time} >= ${values.bind(toDate(startMs), 'timestamptz')}
        and ${time} < ${values.bind(toDate(endMs), 'timestamptz')}`;
   if (ranges.length <= separateScansMax) {
-    return ranges.map(({ startMs, endMs }) => ({
-      from: `${table} e`,
-      condition: within(startMs, endMs),
-    }));
+    return ranges.map(
+      ({ startMs, endMs }) =>
+        `${table} e where ${[...where, within(startMs, endMs)].join(' and ')}`,
+    );
   }
   const lows = values.bind(
     ranges.map(({ startMs }) => toDate(startMs)),
@@ -151,12 +155,10 @@ function rangeScans(
     'timestamptz[]',
   );
   const outer = within(ranges[0]?.startMs ?? 0, ranges.at(-1)?.endMs ?? 0);
+  const each = [...where, outer, `${time} >= r.low and ${time} < r.high`].join(' and ');
   return [
-    {
-      from: `unnest(${lows}, ${highs}) as r (low, high)
-        join ${table} e on ${time} >= r.low and ${time} < r.high`,
-      condition: outer,
-    },
+    `unnest(${lows}, ${highs}) as r (low, high)
+       cross join lateral (select * from ${table} e where ${each} offset 0) as e`,
   ];
 }
 
