@@ -1,3 +1,4 @@
+import { checkApiLogin, prepareApiLogin } from './api-login.ts';
 import { openDatabase } from './db.ts';
 import { deadLetterQueueOf } from './dead-letters.ts';
 import { type Settings, streamPartitions } from './env.ts';
@@ -15,6 +16,7 @@ const patienceMs = 5_000;
 export interface Preparation {
   setting:
     | 'DATABASE_URL'
+    | 'API_DATABASE_URL'
     | 'RABBITMQ_URL'
     | 'REDIS_URL'
     | 'S3_ENDPOINT'
@@ -26,13 +28,13 @@ export interface Preparation {
 }
 
 /**
- * What the service needs before it starts: the schema, the stream and its dead-letter queue, the
- * bucket.
+ * What the service needs before it starts: the schema, the API's user, the stream and its
+ * dead-letter queue, the bucket.
  *
  * @param migrationsFolder where the build put them, if not in the repository
  */
 export function preparations(migrationsFolder?: string): readonly Preparation[] {
-  return [schema(migrationsFolder), stream, bucket];
+  return [schema(migrationsFolder), apiLogin, stream, bucket];
 }
 
 /**
@@ -86,6 +88,12 @@ const schema = (migrationsFolder?: string): Preparation => ({
     return `schema analytics ${did}; events in ${storage}`;
   },
 });
+
+const apiLogin: Preparation = {
+  setting: 'API_DATABASE_URL',
+  check: checkApiLogin,
+  prepare: prepareApiLogin,
+};
 
 const stream: Preparation = {
   setting: 'RABBITMQ_URL',

@@ -35,8 +35,10 @@ export function redactor(settings: Partial<Settings>): (line: string) => string 
 
 /** Each as it is, and as it stands in a URL and in JSON. */
 function secretsOf(settings: Partial<Settings>): string[] {
-  const { DATABASE_URL, RABBITMQ_URL, REDIS_URL, K_SINK, OTEL_EXPORTER_OTLP_ENDPOINT } = settings;
-  const passwords = [DATABASE_URL, RABBITMQ_URL, REDIS_URL, K_SINK, OTEL_EXPORTER_OTLP_ENDPOINT]
+  const { DATABASE_URL, API_DATABASE_URL, RABBITMQ_URL, REDIS_URL } = settings;
+  const { K_SINK, OTEL_EXPORTER_OTLP_ENDPOINT } = settings;
+  const stores = [DATABASE_URL, API_DATABASE_URL, RABBITMQ_URL, REDIS_URL];
+  const passwords = [...stores, K_SINK, OTEL_EXPORTER_OTLP_ENDPOINT]
     .flatMap((url) => (url === undefined ? [] : [new URL(url).password]))
     .flatMap((password) => [password, decoded(password)]);
   const { REDIS_TOKEN, S3_SECRET_KEY, GATEWAY_SHARED_SECRET } = settings;
