@@ -36,7 +36,7 @@ export async function createCheapLogin(serverUrl: string): Promise<Login> {
 }
 
 /** A password as PostgreSQL keeps it (RFC 5802), with one iteration. */
-function secretOf(password: string): string {
+export function secretOf(password: string): string {
   const salt = randomBytes(16);
   const salted = pbkdf2Sync(password, salt, 1, 32, 'sha256');
   const hmac = (text: string) => createHmac('sha256', salted).update(text).digest();

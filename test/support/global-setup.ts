@@ -3,12 +3,14 @@ import { ensurePgBouncer, ensurePrometheus } from '../../scripts/services/debian
 import { runCommand } from '../../scripts/services/run-command.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
+import { type ApiLogin, dropApiLogin, makeApiLogin } from './api-login.ts';
 import { dropTemplate, makeTemplate } from './template-database.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     services: ServiceEnv;
     templateDatabase: string;
+    apiLogin: ApiLogin;
     /** Whether `prometheus` and `promtool` are on this machine. */
     hasPrometheus: boolean;
     /** Whether `kubectl` is, which renders the manifests. */
@@ -21,6 +23,7 @@ declare module 'vitest' {
 interface Servers {
   env: ServiceEnv;
   template: string;
+  apiLogin: ApiLogin;
   hasPrometheus: boolean;
   hasKubectl: boolean;
   hasPgBouncer: boolean;
@@ -42,9 +45,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   registry[KEY] ??= { users: 0, ready: start() };
   const shared = registry[KEY];
   shared.users++;
-  const { env, template, stop, ...has } = await shared.ready;
+  const { env, template, apiLogin, stop, ...has } = await shared.ready;
   project.provide('services', env);
   project.provide('templateDatabase', template);
+  project.provide('apiLogin', apiLogin);
   project.provide('hasPrometheus', has.hasPrometheus);
   project.provide('hasKubectl', has.hasKubectl);
   project.provide('hasPgBouncer', has.hasPgBouncer);
@@ -65,15 +69,18 @@ async function start(): Promise<Servers> {
   const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {
-    const template = await makeTemplate(url);
+    const { name: template, made: apiLogin } = await makeTemplate(url, makeApiLogin);
     return {
       env: services.env,
       template,
+      apiLogin,
       hasPrometheus,
       hasKubectl,
       hasPgBouncer,
       async stop() {
-        await dropTemplate(url, template).finally(() => services.stop());
+        await dropTemplate(url, template)
+          .then(() => dropApiLogin(url, apiLogin))
+          .finally(() => services.stop());
       },
     };
   } catch (error) {

@@ -10,6 +10,7 @@ import {
 import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
 import { readSettings, type Settings, streamPartitions } from '../../shared/env.ts';
 import { createLogger, type Logger } from '../../shared/telemetry.ts';
+import { apiDatabaseUrl } from './api-login.ts';
 import { createDatabase } from './database.ts';
 import { hostedCache } from './hosted.ts';
 import { services } from './services.ts';
@@ -44,6 +45,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const environment = {
     ...store,
     DATABASE_URL: database.url,
+    // Wherever the database is, the API has no right there of its own: a query that forgets its
+    // tenant fails.
+    API_DATABASE_URL: apiDatabaseUrl(more.DATABASE_URL ?? database.url),
     REDIS_URL,
     ...hostedCache(),
     ...(stream ? { RABBITMQ_URL, RABBITMQ_STREAM: streamName } : {}),

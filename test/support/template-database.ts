@@ -2,12 +2,20 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { migrate } from '../../shared/migrate.ts';
 
-/** Migrates a database once, to be cloned by every test file; gives its name. */
-export async function makeTemplate(serverUrl: string): Promise<string> {
+/**
+ * Migrates a database once, to be cloned by every test file; gives its name, and what `make` makes
+ * while it can still be connected to.
+ */
+export async function makeTemplate<Made>(
+  serverUrl: string,
+  make: (url: string) => Promise<Made>,
+): Promise<{ name: string; made: Made }> {
   const name = `template_${randomBytes(6).toString('hex')}`;
   await withAdmin(serverUrl, (admin) => admin.query(`create database ${name}`));
   try {
-    await migrate(databaseUrl(serverUrl, name));
+    const url = databaseUrl(serverUrl, name);
+    await migrate(url);
+    const made = await make(url);
     // A database can be cloned only while nobody is connected to it, and TimescaleDB's background
     // workers connect to whatever they may.
     await withAdmin(serverUrl, async (admin) => {
@@ -17,7 +25,7 @@ export async function makeTemplate(serverUrl: string): Promise<string> {
         [name],
       );
     });
-    return name;
+    return { name, made };
   } catch (error) {
     await dropTemplate(serverUrl, name);
     throw error;
