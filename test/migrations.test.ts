@@ -12,6 +12,7 @@ import { eventStorage } from '../shared/event-storage.ts';
 import { migrate } from '../shared/migrate.ts';
 import { emptyDatabase, type TestDatabase } from './support/database.ts';
 import { schemaSnapshot, snapshotFile } from './support/schema-snapshot.ts';
+import { databaseUrl } from './support/template-database.ts';
 import { startTimescale } from './support/timescale.ts';
 
 const migrations = fileURLToPath(new URL('../migrations/', import.meta.url));
@@ -77,6 +78,28 @@ describe.each(servers)('on %s', (name, start, storage) => {
     server = await start();
   });
   afterAll(() => server?.stop());
+
+  // First, since what they have in common is made by the first of them.
+  test.runIf(storage === 'native partitions')(
+    'several databases of a new server are migrated at once, though its roles belong to all',
+    async () => {
+      const names = ['one', 'two', 'three', 'four'];
+      await withDatabase(server.url, async (database) => {
+        for (const other of names) await database.query(`create database ${other}`);
+      });
+      const urls = names.map((other) => databaseUrl(server.url, other));
+      const reports = await Promise.all(urls.map((url) => migrate(url)));
+      expect(new Set(reports.map(({ applied }) => applied.length))).toEqual(
+        new Set([(await fileNames()).length]),
+      );
+      const right = `select has_schema_privilege('analytics_tenant', 'analytics_tenant', 'usage') as may`;
+      for (const url of urls) {
+        expect(await withDatabase(url, (database) => database.query(right))).toEqual([
+          { may: true },
+        ]);
+      }
+    },
+  );
 
   test('an empty database gets every migration, and the schema of the snapshot', async () => {
     expect(await migrate(server.url)).toEqual({ applied: await fileNames(), storage });

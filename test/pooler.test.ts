@@ -7,6 +7,7 @@ import { eventStorage } from '../shared/event-storage.ts';
 import { ingest } from '../shared/ingest.ts';
 import { migrate } from '../shared/migrate.ts';
 import { foldAll } from '../shared/rollup.ts';
+import { apiDatabaseUrl } from './support/api-login.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
 import { jsonPost } from './support/event-json.ts';
 import { directDatabaseUrl, hostedDatabaseUrl } from './support/hosted.ts';
@@ -33,6 +34,7 @@ describe.skipIf(!inject('hasPgBouncer'))('behind PgBouncer in transaction mode',
       folder: await supervisor.temporaryFolder('pgbouncer'),
       supervisor,
       databaseUrl: directDatabaseUrl(server.url),
+      otherLogins: [apiDatabaseUrl(server.url)],
       poolSize,
     });
     pooled = (url) => hostedDatabaseUrl(pooler.through(directDatabaseUrl(url)));
@@ -101,6 +103,51 @@ describe.skipIf(!inject('hasPgBouncer'))('behind PgBouncer in transaction mode',
       return rows;
     });
     expect(read).toBe(50);
+  });
+
+  test('tenants who take turns on a session see their own rows alone, and leave nothing in it', async () => {
+    const orgs: string[] = [randomUUID(), randomUUID()];
+    for (const [index, orgId] of orgs.entries()) {
+      const events = Array.from({ length: index + 1 }, () => usageEvent({ orgId }));
+      await ingest(database, { stream: 'tenants', events, rejected: 0, position: null });
+    }
+    const api = openDatabase({ url: pooled(apiDatabaseUrl(server.url)), patienceMs: 10_000 });
+    const sessions = new Map<number, Set<string>>();
+    const look = async (orgId: string, givesUp: boolean) => {
+      const rows = await api.transaction({ tenant: orgId }, async (transaction) => {
+        await transaction.query('select pg_sleep(0.005)');
+        return transaction.query<{ org_id: string; pid: number }>(
+          'select org_id, pg_backend_pid() as pid from usage_events',
+        );
+      });
+      expect(rows.map(({ org_id }) => org_id)).toEqual(
+        Array.from({ length: orgs.indexOf(orgId) + 1 }, () => orgId),
+      );
+      const pid = rows[0]?.pid ?? 0;
+      sessions.set(pid, (sessions.get(pid) ?? new Set()).add(orgId));
+      if (givesUp) {
+        const given = api.transaction({ tenant: orgId }, (one) => one.query('select 1 / 0'));
+        await expect(given).rejects.toThrow('division by zero');
+      }
+      const left = await api.query(
+        `select current_user as name, nullif(current_setting('app.org', true), '') as org,
+                current_setting('search_path') as path`,
+      );
+      expect(left).toEqual([{ name: inject('apiLogin').user, org: null, path: '"$user", public' }]);
+    };
+    try {
+      await Promise.all(
+        orgs.flatMap((orgId) =>
+          Array.from({ length: 4 }, async () => {
+            for (let turn = 0; turn < 10; turn += 1) await look(orgId, turn % 3 === 0);
+          }),
+        ),
+      );
+    } finally {
+      await api.close();
+    }
+    expect(sessions.size).toBeLessThanOrEqual(poolSize);
+    for (const served of sessions.values()) expect(served.size).toBe(2);
   });
 
   test('what is sent is counted, and exported with the same totals', async () => {

@@ -203,7 +203,7 @@ async function expectAnswers(database: Database, events: readonly UsageEvent[]):
     expect(mine.length).toBeGreaterThan(100);
     const filter = { orgId, modelIds: [], clientIds: [] };
     const { usage, reliability } = await database.transaction(
-      { mode: 'snapshot' },
+      { mode: 'snapshot', tenant: orgId },
       async (snapshot) => {
         const pending = await pendingBatches(snapshot);
         return {

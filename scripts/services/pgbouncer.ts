@@ -11,6 +11,8 @@ export interface PgBouncerOptions {
   supervisor: Supervisor;
   /** The PostgreSQL server behind it, with the user and password that clients log in with too. */
   databaseUrl: string;
+  /** Its address with other users and passwords that clients may log in with. */
+  otherLogins?: readonly string[];
   /** How many of the server's sessions the clients of a database share. */
   poolSize: number;
 }
@@ -25,7 +27,7 @@ export interface PgBouncer {
  * has a session of the server for a transaction and no longer.
  */
 export async function runPgBouncer(options: PgBouncerOptions): Promise<PgBouncer> {
-  const { folder, supervisor, databaseUrl, poolSize } = options;
+  const { folder, supervisor, databaseUrl, otherLogins = [], poolSize } = options;
   const server = new URL(databaseUrl);
   const user = unprivilegedUser();
   const port = await freePort();
@@ -36,7 +38,11 @@ export async function runPgBouncer(options: PgBouncerOptions): Promise<PgBouncer
     if (user.uid !== undefined && user.gid !== undefined) await chown(file, user.uid, user.gid);
   };
   const quoted = (text: string) => `"${decodeURIComponent(text).replaceAll('"', '""')}"`;
-  await write(users, [`${quoted(server.username)} ${quoted(server.password)}`]);
+  const logins = [server, ...otherLogins.map((url) => new URL(url))];
+  await write(
+    users,
+    logins.map(({ username, password }) => `${quoted(username)} ${quoted(password)}`),
+  );
   await write(config, [
     '[databases]',
     `* = host=${server.hostname} port=${server.port || 5432}`,

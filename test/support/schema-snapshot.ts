@@ -4,7 +4,7 @@ import type { Queryable } from '../../shared/db.ts';
 export const snapshotFile = new URL('../../migrations/schema.txt', import.meta.url);
 
 /**
- * The schema `analytics` as text, from the catalogs: the same on every PostgreSQL version and
+ * The schemas `analytics` and `analytics_tenant` as text, from the catalogs: the same on every PostgreSQL version and
  * storage. Left out are partitions and chunks, what TimescaleDB keeps elsewhere, and how a table
  * is partitioned.
  */
@@ -106,23 +106,25 @@ async function triggers(database: Queryable, table: number): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
+/** Up to version 15 the columns of a view of one table, here of the same name, are qualified. */
 async function views(database: Queryable): Promise<string[]> {
   const rows = await database.query<{ line: string }>(
-    `select format(E'view %s%s\\n%s', relname, ' (' || array_to_string(reloptions, ', ') || ')',
-                   pg_get_viewdef(oid, true)) as line
-     from pg_class
-     where relnamespace = ${ours} and relkind in ('v', 'm')
-     order by relname`,
+    `select format(E'view %s%s%s\\n%s', nullif(nspname, 'analytics') || '.', relname,
+                   ' (' || array_to_string(reloptions, ', ') || ')',
+                   replace(pg_get_viewdef(c.oid, true), relname || '.', '')) as line
+     from pg_class c join pg_namespace n on n.oid = relnamespace
+     where nspname in ('analytics', 'analytics_tenant') and relkind in ('v', 'm')
+     order by nspname, relname`,
   );
   return rows.map(({ line }) => line);
 }
 
 async function functions(database: Queryable): Promise<string[]> {
   const rows = await database.query<{ line: string }>(
-    `select rtrim(pg_get_functiondef(oid)) as line
-     from pg_proc
-     where pronamespace = ${ours}
-     order by proname, pg_get_function_identity_arguments(oid)`,
+    `select rtrim(pg_get_functiondef(p.oid)) as line
+     from pg_proc p join pg_namespace n on n.oid = pronamespace
+     where nspname in ('analytics', 'analytics_tenant')
+     order by nspname, proname, pg_get_function_identity_arguments(p.oid)`,
   );
   return rows.map(({ line }) => line.trimEnd());
 }
