@@ -24,15 +24,17 @@ export interface Stores {
 export async function freshStores(env: ServiceEnv): Promise<Stores> {
   const id = randomBytes(6).toString('hex');
   const database = `cluster_${id}`;
+  const apiUser = `${database}_api`;
   const stream = `cluster.${id}`;
   const s3 = { ...env, S3_BUCKET: `cluster-${id}` };
   const url = new URL(env.DATABASE_URL);
   url.pathname = `/${database}`;
   await onServer(env.DATABASE_URL, `create database ${database}`);
   return {
-    ...storesAt({ ...s3, DATABASE_URL: url.href }, stream),
+    ...storesAt({ ...s3, DATABASE_URL: url.href }, stream, apiUser),
     close: async () => {
       await onServer(env.DATABASE_URL, `drop database if exists ${database} with (force)`);
+      await onServer(env.DATABASE_URL, `drop role if exists ${apiUser}`);
       await deleteQueues(env.RABBITMQ_URL, stream);
       await deleteBucket(s3);
     },
@@ -41,13 +43,20 @@ export async function freshStores(env: ServiceEnv): Promise<Stores> {
 
 /** The database, stream and bucket that the environment names, which stay as the run leaves them. */
 export function givenStores(env: ServiceEnv, stream: string | undefined): Stores {
-  return { ...storesAt(env, stream), close: async () => {} };
+  return { ...storesAt(env, stream, 'cluster_local_api'), close: async () => {} };
 }
 
-function storesAt(env: ServiceEnv, stream: string | undefined): Omit<Stores, 'close'> {
+function storesAt(
+  env: ServiceEnv,
+  stream: string | undefined,
+  apiUser: string,
+): Omit<Stores, 'close'> {
+  const apiUrl = new URL(env.DATABASE_URL);
+  apiUrl.username = apiUser;
+  apiUrl.password = randomBytes(24).toString('hex');
   return {
     secrets: {
-      'analytics-database': { url: env.DATABASE_URL },
+      'analytics-database': { url: env.DATABASE_URL, 'api-url': apiUrl.href },
       'analytics-rabbitmq': { url: env.RABBITMQ_URL },
       'analytics-redis': { url: env.REDIS_URL, token: '' },
       'analytics-s3': { 'access-key': env.S3_ACCESS_KEY, 'secret-key': env.S3_SECRET_KEY },
