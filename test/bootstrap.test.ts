@@ -15,6 +15,7 @@ import { startOtlpReceiver } from './support/otlp-receiver.ts';
 import { writePrograms } from './support/program-folder.ts';
 import { services } from './support/services.ts';
 import { deleteQueues } from './support/system.ts';
+import { withAdmin } from './support/template-database.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -57,8 +58,11 @@ function bootstrap(
 test('prepares every server that is named, and says what is missing without touching it', async () => {
   const empty = await emptyDatabase();
   const { RABBITMQ_URL, REDIS_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY } = services();
+  const api = new URL(empty.url);
+  api.username = `api_${randomUUID().slice(0, 8)}`;
   const environment = {
     DATABASE_URL: empty.url,
+    API_DATABASE_URL: api.href,
     RABBITMQ_URL,
     RABBITMQ_STREAM: `test.${randomUUID()}`,
     REDIS_URL,
@@ -73,6 +77,7 @@ test('prepares every server that is named, and says what is missing without touc
     const before = await run(['--check-only']);
     expect(before.code).toBe(1);
     expect(before.output).toContain('no schema analytics yet');
+    expect(before.output).toMatch(/FAILED API_DATABASE_URL +password authentication failed/);
     expect(before.output).toContain(`not yet declared: ${environment.RABBITMQ_STREAM}`);
     expect(before.output).toMatch(/FAILED S3_ENDPOINT +the bucket .* does not exist/);
     expect(before.output).toMatch(/ok REDIS_URL +Redis answers/);
@@ -80,16 +85,20 @@ test('prepares every server that is named, and says what is missing without touc
     const made = await run();
     expect(made.code, made.output).toBe(0);
     expect(made.output).toContain('schema analytics applied 0001_usage.sql');
+    expect(made.output).toContain(`user ${api.username} made, without a right of its own`);
     expect(made.output).toContain(`declared ${environment.RABBITMQ_STREAM}`);
     expect(made.output).toContain(`bucket ${environment.S3_BUCKET} made; put, get and delete work`);
     expect((await run(['--check-only'])).output).toMatch(
-      /schema analytics is there[\s\S]*every stream is there[\s\S]*is there; put, get and delete work/,
+      /schema analytics is there[\s\S]*logs in and has no right of its own[\s\S]*every stream is there[\s\S]*is there; put, get and delete work/,
     );
     expect((await run([], { S3_SECRET_KEY: 'wrong' })).output).toMatch(
       /FAILED S3_ENDPOINT .*refuses the credentials.*S3_SECRET_KEY/,
     );
   } finally {
     await empty.drop();
+    await withAdmin(services().DATABASE_URL, (admin) =>
+      admin.query(`drop role if exists ${api.username}`),
+    );
     await deleteQueues(RABBITMQ_URL, settings);
     await deleteBucket(settings);
   }

@@ -13,6 +13,7 @@ import { openDatabase } from '../shared/db.ts';
 import { readSettings } from '../shared/env.ts';
 import { openS3Store } from '../shared/s3-store.ts';
 import { connectBroker } from '../shared/stream.ts';
+import { apiDatabaseUrl } from './support/api-login.ts';
 import { deleteBucket } from './support/bucket.ts';
 import { builtCheckout } from './support/built-checkout.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
@@ -144,6 +145,7 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
       },
       secrets: {
         'analytics-database:url': database.url,
+        'analytics-database:api-url': apiDatabaseUrl(database.url),
         'analytics-rabbitmq:url': given.RABBITMQ_URL,
         'analytics-redis:url': given.REDIS_URL,
         'analytics-redis:token': '',
@@ -261,7 +263,7 @@ describe('the bootstrap Job', () => {
       const first = await runToEnd('bootstrap', environment);
       expect(first.code, first.output).toBe(0);
       expect(first.output).toMatch(
-        /ok DATABASE_URL schema analytics applied 0001_usage\.sql, 0002_/,
+        /ok DATABASE_URL +schema analytics applied 0001_usage\.sql, 0002_/,
       );
       expect(first.output).toContain(`declared ${stream}-0, ${stream}-1, ${stream}.dlq\n`);
       expect(first.output).toContain(`bucket ${bucket} made; put, get and delete work\n`);
@@ -289,6 +291,7 @@ describe('the bootstrap Job', () => {
   test('names each server that fails on a line of its own, without its password', async () => {
     const { code, output } = await runToEnd('bootstrap', {
       DATABASE_URL: 'postgres://app:the-password@127.0.0.1:1/none',
+      API_DATABASE_URL: 'postgres://api:the-password@127.0.0.1:1/none',
       RABBITMQ_URL: 'amqp://app:the-password@127.0.0.1:1',
       S3_ENDPOINT: services().S3_ENDPOINT,
       S3_ACCESS_KEY: 'nobody',
@@ -297,6 +300,7 @@ describe('the bootstrap Job', () => {
     expect(code).toBe(1);
     expect(output.trimEnd().split('\n')).toEqual([
       expect.stringMatching(/FAILED DATABASE_URL .*ECONNREFUSED/),
+      expect.stringMatching(/FAILED API_DATABASE_URL .*ECONNREFUSED/),
       expect.stringMatching(/FAILED RABBITMQ_URL .*ECONNREFUSED/),
       expect.stringMatching(/FAILED S3_ENDPOINT .*refuses the credentials/),
     ]);

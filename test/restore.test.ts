@@ -71,7 +71,7 @@ test.skipIf(!canDump)(
     const file = join(folder, 'analytics.dump');
     await runCommand(
       'pg_dump',
-      ['--format=custom', '--schema=analytics', `--file=${file}`, `--dbname=${url}`],
+      ['--format=custom', '--schema=analytics*', `--file=${file}`, `--dbname=${url}`],
       { timeoutMs: 60_000 },
     );
 
