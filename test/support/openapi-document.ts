@@ -66,6 +66,20 @@ export function queryParameters({ parameters }: DocumentedOperation) {
   return parameters.flatMap((one) => ('in' in one && one.in === 'query' ? [one] : []));
 }
 
+/**
+ * Everything that an operation takes from outside: `path orgId`, `query start`, `header
+ * Idempotency-Key`, and `body models`, a field of its JSON.
+ */
+export function inputsOf({ path, parameters, requestBody }: DocumentedOperation): string[] {
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => `path ${name}`);
+  const named = parameters.flatMap((one) => ('in' in one ? [`${one.in} ${one.name}`] : []));
+  const body = JSON.stringify(requestBody?.content['application/json'] ?? null);
+  const fields = [...body.matchAll(/"#\/components\/schemas\/(\w+)"/g)].flatMap(([, schema = '']) =>
+    Object.keys(json.parse(document.components.schemas[schema]?.properties ?? {})),
+  );
+  return [...new Set([...inPath, ...named, ...fields.map((name) => `body ${name}`)])];
+}
+
 /** The headers of a documented response: whether a value is one that the document allows. */
 export function headerChecks(of: z.output<typeof response>): [name: string, z.ZodType][] {
   return Object.entries(of.headers).map(([name, given]) => {
