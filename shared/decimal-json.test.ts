@@ -30,8 +30,17 @@ describe('parseKeepingCosts', () => {
   test('every cost of a list is kept, whatever the key', () => {
     const parsed = parseKeepingCosts(
       `[${costKeys.map((key, index) => `{"${key}":${index}.10}`).join(',')}]`,
-    );
-    expect(parsed).toEqual(costKeys.map((key, index) => ({ [key]: decimal(`${index}.10`) })));
+    ) as Record<string, unknown>[];
+    const literals = parsed.map((one, index) => literalOf(one[costKeys[index] ?? '']));
+    expect(literals).toEqual(costKeys.map((_, index) => `${index}.10`));
+  });
+
+  test('text that only looks like a kept number is text', () => {
+    for (const text of ['{"costEstimateCents":"\\u00001.5"}', '{"a":"\\u00001.5"}']) {
+      for (const value of Object.values(parseKeepingCosts(text) as object)) {
+        expect(literalOf(value)).toBeUndefined();
+      }
+    }
   });
 
   test.each([
@@ -97,7 +106,10 @@ describe('stringify', () => {
     fc.assert(
       fc.property(digits, (literal) => {
         const text = `{"costEstimateCents":${literal}}`;
-        expect(stringify(parseKeepingCosts(text))).toBe(text);
+        const { costEstimateCents } = parseKeepingCosts(text) as { costEstimateCents: unknown };
+        expect(stringify({ costEstimateCents: decimal(literalOf(costEstimateCents) ?? '') })).toBe(
+          text,
+        );
       }),
     );
   });

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 /**
  * JSON whose decimals keep every digit. A cost is never a float (DESIGN 9), but JSON.parse makes
  * one of every number and JSON.stringify can only write floats, so at both doors a decimal travels
@@ -5,6 +7,9 @@
  */
 
 const mark = '\u0000';
+
+/** What no sender can write: a text that begins with NUL and digits is not a number of ours. */
+const literalMark = `${mark}${randomUUID().slice(0, 8)}`;
 
 /**
  * Matches a number that is the value of one of the cost keys. Both quotes are unescaped and a
@@ -14,18 +19,22 @@ const mark = '\u0000';
 const costNumber =
   /(?<!\\)"(costEstimateCents|inputCostCents|outputCostCents)"(\s*:\s*)(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\s,}])/g;
 
+const kept = `"$1"$2"\\u0000${literalMark.slice(1)}$3"`;
+
 /**
  * JSON.parse, but cost numbers come back as marked text. Read them with `literalOf`.
  *
  * @throws SyntaxError as JSON.parse does.
  */
 export function parseKeepingCosts(text: string): unknown {
-  return JSON.parse(text.replace(costNumber, '"$1"$2"\\u0000$3"'));
+  return JSON.parse(text.replace(costNumber, kept));
 }
 
 /** The digits of a number that `parseKeepingCosts` kept, or undefined for any other value. */
 export function literalOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value.startsWith(mark) ? value.slice(1) : undefined;
+  return typeof value === 'string' && value.startsWith(literalMark)
+    ? value.slice(literalMark.length)
+    : undefined;
 }
 
 /** Marks a decimal in PostgreSQL's text form, to be written by `stringify` digit for digit. */
