@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { createContext, runInContext } from 'node:vm';
+
+const corpusFolder = new URL('../corpus/', import.meta.url);
+
+/**
+ * How often a property is tried: `few` in `npm test`, twenty times that with TEST_FULL, and just
+ * FUZZ_RUNS where it is given. `examples` of the corpus run first and count among them.
+ */
+export function fuzzRuns(few: number, examples = 0): { numRuns: number; seed?: number } {
+  const { FUZZ_RUNS, FUZZ_SEED, TEST_FULL } = process.env;
+  const random = FUZZ_RUNS === undefined ? few * (TEST_FULL === '1' ? 20 : 1) : Number(FUZZ_RUNS);
+  return {
+    numRuns: random + examples,
+    ...(FUZZ_SEED === undefined ? {} : { seed: Number(FUZZ_SEED) }),
+  };
+}
+
+/** The files of a folder of the corpus: each an input, named by what it is. */
+export function corpusFiles(folder: string): [name: string, bytes: Buffer][] {
+  const from = new URL(`${folder}/`, corpusFolder);
+  return readdirSync(from)
+    .sort()
+    .map((name) => [name, readFileSync(new URL(name, from))]);
+}
+
+/** The lines of a file of the corpus, without those that are empty or begin with #. */
+export function corpusLines(file: string): string[] {
+  const text = readFileSync(new URL(file, corpusFolder), 'utf8');
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/**
+ * What synchronous work gives; work that hangs is stopped. The limit says nothing of speed: what is
+ * quadratic in the inputs it is used with takes a hundred times longer.
+ *
+ * @throws Error once 20 s are over.
+ */
+export function orHangs<T>(work: () => T): T {
+  let result: { value: T } | undefined;
+  const run = () => {
+    result = { value: work() };
+  };
+  runInContext('run()', createContext({ run }), { timeout: 20_000 });
+  if (result === undefined) throw new Error('the work did not end');
+  return result.value;
+}
