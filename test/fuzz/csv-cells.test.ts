@@ -1,0 +1,151 @@
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { TextRow } from '../../shared/db.ts';
+import { eventsFormat } from '../../shared/export-events.ts';
+import { focusFormat } from '../../shared/export-focus.ts';
+import { csvLine, type ExportFormat, TotalsSum, textCell } from '../../shared/export-format.ts';
+import { usageFormat } from '../../shared/export-usage.ts';
+import { planWindow } from '../../shared/time-window.ts';
+import { corpusLines, fuzzRuns } from '../support/fuzz.ts';
+
+const corpus: string[] = corpusLines('csv-cells.txt').map((line) => JSON.parse(line));
+
+/** By the contract: these, and the full-width forms of the four. */
+const runsAsFormula = (text: string) =>
+  ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'].some((one) =>
+    text.startsWith(one),
+  );
+const isNumber = (text: string) => /^-?\d+(\.\d+)?$/.test(text);
+const asCell = (text: string) => (runsAsFormula(text) ? `'${text}` : text);
+
+/** Texts that PostgreSQL can hold, with what CSV and spreadsheets give a meaning to among them. */
+const texts = fc
+  .oneof(
+    fc.constantFrom(...corpus),
+    fc
+      .array(
+        fc.oneof(
+          fc.constantFrom('=', '+', '-', '@', '\t', '\r', '\n', '"', ',', ';', "'", '＝', '\ufeff'),
+          fc.string({ unit: 'binary', maxLength: 3 }),
+          fc.string({ unit: 'grapheme', maxLength: 3 }),
+        ),
+        { maxLength: 6 },
+      )
+      .map((parts) => parts.join('')),
+  )
+  .filter((text) => text.isWellFormed() && !text.includes('\u0000'));
+
+/** Reads as strictly as RFC 4180 is written, from bytes as they lie in the file. */
+function recordsOf(csv: string): string[][] {
+  return parse(Buffer.from(csv, 'utf8'), { record_delimiter: '\r\n' });
+}
+
+test('any texts come back from a reader but for the one leading quote, and none is a formula', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(texts, { minLength: 3, maxLength: 3 }), { minLength: 1, maxLength: 4 }),
+      (rows) => {
+        const csv = rows.map((row) => csvLine(row.map(textCell))).join('');
+        const records = recordsOf(csv);
+        expect(records).toEqual(rows.map((row) => row.map(asCell)));
+        for (const cell of records.flat()) expect(runsAsFormula(cell), cell).toBe(false);
+      },
+    ),
+    fuzzRuns(
+      500,
+      corpus.map((text): [string[][]] => [[[text, 'a', text]]]),
+    ),
+  );
+});
+
+const orgId = '00000000-0000-4000-8000-00000000000a';
+const modelId = '00000000-0000-4000-8000-0000000000a1';
+const range = { startMs: Date.UTC(2026, 5, 1), endMs: Date.UTC(2026, 5, 2) };
+const plan = planWindow({ ...range, granularity: 'day', timeZone: 'UTC' });
+const scope = {
+  request: { orgId: null, format: 'csv', granularity: 'day', timezone: 'UTC', models: null, range },
+  plan,
+  pending: { ids: [], fromMs: 0, throughMs: 0 },
+} as const;
+
+/** Somebody else's three texts in a row. */
+type Texts = readonly [first: string, second: string, client: string];
+
+/** A row as each format's query returns it, and the columns that hold the texts, in their order. */
+const formats: [
+  name: string,
+  format: ExportFormat,
+  rowOf: (texts: Texts) => TextRow,
+  columns: readonly [string, string, string],
+][] = [
+  [
+    'csv',
+    usageFormat(scope),
+    ([org, model, client]) => [
+      '1',
+      orgId,
+      org,
+      modelId,
+      model,
+      client,
+      '3',
+      '1',
+      '10',
+      '20',
+      '30',
+      '1.5',
+      '513',
+    ],
+    ['org_name', 'model_name', 'client_id'],
+  ],
+  [
+    'focus',
+    focusFormat(scope, {
+      BILLING_CURRENCY: 'USD',
+      FOCUS_PROVIDER_NAME: '=provider',
+      SERVICE_NAME: 'analytics-service',
+    }),
+    ([org, model, client]) => [
+      ...['1', orgId, org, modelId, model, client, '3', '1', '10', '20', '1.5'],
+      ...['5', '6', '0.1', '0.2', '1', '5', '14', '0.3', '0.4', '0.000005', '0.000006'],
+    ],
+    ['BillingAccountName', 'ResourceName', 'SubAccountId'],
+  ],
+  [
+    'events',
+    eventsFormat(scope),
+    ([, code, client]) => [
+      ...['2026-06-01T00:00:00.000Z', modelId, orgId, modelId, null, client, '1', 'error', code],
+      ...['10', '20', '1.5', '0.5', '1', '7'],
+    ],
+    ['error_code', 'error_code', 'client_id'],
+  ],
+];
+
+test.each(formats)('a row of %s has its columns whatever the names', (_, format, rowOf, named) => {
+  const totals = new TotalsSum();
+  const header = csvLine(format.columns);
+  fc.assert(
+    fc.property(fc.tuple(texts, texts, texts), (given) => {
+      const [columns, ...records] = recordsOf(
+        header + format.toLines(rowOf(given), totals).join(''),
+      );
+      expect(columns).toEqual(format.columns);
+      expect(records.length).toBeGreaterThan(0);
+      for (const record of records) {
+        expect(record).toHaveLength(format.columns.length);
+        for (const cell of record) expect(runsAsFormula(cell) && !isNumber(cell), cell).toBe(false);
+        const cellOf = (name: string) => record[format.columns.indexOf(name)];
+        const [, second, client] = given;
+        expect(cellOf(named[1])).toBe(asCell(second));
+        expect(cellOf(named[2])).toBe(asCell(client));
+        if (named[0] !== named[1]) expect(cellOf(named[0])).toBe(asCell(given[0]));
+      }
+    }),
+    fuzzRuns(
+      200,
+      corpus.map((text): [Texts] => [[text, text, text]]),
+    ),
+  );
+});
