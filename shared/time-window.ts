@@ -43,8 +43,11 @@ export const windowMaxDays = 400;
 export const pointsMax = 10_000;
 const fractionalZoneHourlyMaxDays = 7;
 
-/** Whether this runtime knows the zone. */
+const timeZoneForm = /^([A-Za-z][\w+/-]*|[+-]\d\d(:?\d\d)?)$/;
+
+/** Whether this runtime knows the zone. Temporal would take the zone out of a date-time too. */
 export function isTimeZone(timeZone: string): boolean {
+  if (!timeZoneForm.test(timeZone)) return false;
   try {
     Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(timeZone);
     return true;
