@@ -154,13 +154,15 @@ export function parseQuery<Schema extends z.ZodType>(
   jointFaults: (given: GivenParameters) => Fault[] = () => [],
 ): z.output<Schema> {
   const faults: Fault[] = [];
-  const given: Record<string, string | string[]> = {};
-  for (const [name, values] of Object.entries(context.req.queries())) {
-    const [value = ''] = values;
-    if (repeatable.has(name)) given[name] = values;
-    else if (values.length > 1) faults.push({ path: name, message: 'can be given only once' });
-    given[name] ??= value;
-  }
+  // Not by Hono's own, in which a name that every object has, such as constructor, is lost.
+  const { searchParams } = new URL(context.req.url);
+  const named = [...new Set(searchParams.keys())].map((name): [string, string | string[]] => {
+    const values = searchParams.getAll(name);
+    if (repeatable.has(name)) return [name, values];
+    if (values.length > 1) faults.push({ path: name, message: 'can be given only once' });
+    return [name, values[0] ?? ''];
+  });
+  const given: GivenParameters = Object.fromEntries(named);
   const parsed = schema.safeParse(given);
   if (parsed.success && faults.length === 0) return parsed.data;
   if (!parsed.success) {
@@ -203,6 +205,9 @@ export function givenRangeFaults(settings: RetentionSettings) {
   };
 }
 
+/** A day before the year 10000 in any zone, which RFC 3339 cannot write. */
+const latestMs = Date.UTC(9999, 11, 31);
+
 /** What is wrong with a window, by `start` and `end`. */
 export function rangeFaults(
   { startMs, endMs }: Range,
@@ -213,6 +218,9 @@ export function rangeFaults(
   if (startMs >= endMs) faults.push({ path: 'end', message: 'must be after start' });
   if (endMs - startMs > windowMaxDays * dayMs) {
     faults.push({ path: 'end', message: `must be at most ${windowMaxDays} days after start` });
+  }
+  if (endMs > latestMs) {
+    faults.push({ path: 'end', message: `must not be after ${time(latestMs)}` });
   }
   const oldestMs = oldestDay(nowMs, retentionDays);
   if (startMs < oldestMs) {
