@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
-import { type Fault, faultsOf, messageOf, ServiceError } from '../errors.ts';
+import { type Fault, faultsOf, ServiceError } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import { type TraceHeaders, traceIn } from '../tracing.ts';
 import type { AppEnv } from './context.ts';
@@ -79,12 +79,20 @@ function isJson(contentType: string): boolean {
 export async function readJson(context: Context<AppEnv>): Promise<unknown> {
   const bytes = await context.req.arrayBuffer();
   try {
-    return parseKeepingCosts(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return jsonOf(bytes);
   } catch (error) {
-    const reason = error instanceof SyntaxError ? messageOf(error) : 'it is not UTF-8';
-    const message = `must be JSON: ${reason}`;
+    const message = `must be JSON: ${reasonOf(error)}`;
     throw new ServiceError('invalid_request', `the body ${message}`, [{ path: '', message }]);
   }
+}
+
+/** @throws SyntaxError for what is no JSON, TypeError for what is not even UTF-8. */
+function jsonOf(bytes: ArrayBuffer | Buffer): unknown {
+  return parseKeepingCosts(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof SyntaxError ? error.message : 'it is not UTF-8';
 }
 
 /** The CloudEvents of a request; each that is malformed says why, alone. */
@@ -119,11 +127,16 @@ export async function readCloudEvent(context: Context<AppEnv>): Promise<CloudEve
   throw new ServiceError('invalid_request', `the CloudEvent is malformed: ${detail}`, faults);
 }
 
+/** What names an attribute, in letters and digits alone: data_base64 is none. */
+const attributeHeader = /^ce-([a-z0-9]+)$/;
+
 /** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
 async function binaryAttributes(context: Context<AppEnv>): Promise<Record<string, unknown>> {
   const attributes: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(context.req.header())) {
-    if (name.startsWith('ce-')) attributes[name.slice(3)] = percentDecoded(value);
+  for (const [header, value] of Object.entries(context.req.header())) {
+    const [, name] = attributeHeader.exec(header) ?? [];
+    // The data is the body, whatever a header says.
+    if (name !== undefined && name !== 'data') attributes[name] = percentDecoded(value);
   }
   const contentType = context.req.header('Content-Type');
   if (contentType !== undefined) attributes.datacontenttype = contentType;
@@ -147,11 +160,13 @@ function parseCloudEvent(value: unknown): CloudEventResult {
   const faults = parsed.success ? [] : faultsOf(parsed.error);
   let given = attributes.safeParse(value).data ?? null;
   if (typeof given?.data_base64 === 'string') {
+    if (given.data !== undefined) {
+      faults.push({ path: 'data_base64', message: 'must not be there beside data' });
+    }
     try {
-      const text = Buffer.from(given.data_base64, 'base64').toString('utf8');
-      given = { ...given, data: parseKeepingCosts(text) };
+      given = { ...given, data: jsonOf(Buffer.from(given.data_base64, 'base64')) };
     } catch (error) {
-      faults.push({ path: 'data_base64', message: `must hold JSON: ${messageOf(error)}` });
+      faults.push({ path: 'data_base64', message: `must hold JSON: ${reasonOf(error)}` });
     }
   }
   if (!parsed.success || faults.length > 0) return { faults, given };
