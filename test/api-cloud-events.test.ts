@@ -195,6 +195,7 @@ describe('in structured mode', () => {
   test.each([
     ['no base64', '***', 'must be base64'],
     ['base64 of no JSON', Buffer.from('{"eventId":').toString('base64'), 'must hold JSON'],
+    ['base64 of no UTF-8', Buffer.from([0x22, 0xff, 0x22]).toString('base64'), 'not UTF-8'],
   ])('data_base64 with %s is a fault', async (_, encoded, why) => {
     const event = cloudEvent(eventJson(), { data: undefined, data_base64: encoded });
     expect(await faultsOf(structured(event))).toContainEqual({
