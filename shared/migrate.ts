@@ -25,7 +25,8 @@ const migrationLock = 7_102_004_001;
  * Brings the schema `analytics` up to date: forward only, each file in a transaction of its own
  * with the row that records it, all migrators one after the other.
  *
- * @throws Error when an applied file has changed, or a statement fails (its file is named).
+ * @throws Error when a file's name is odd, an applied file has changed or is gone, a new one belongs
+ * before an applied one, or a statement fails. The file is named, and nothing of it is done.
  */
 export async function migrate(
   databaseUrl: string,
@@ -34,7 +35,7 @@ export async function migrate(
     folder = fileURLToPath(new URL('../migrations/', import.meta.url)),
   }: MigrationOptions = {},
 ): Promise<MigrationReport> {
-  const files = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  const files = await readMigrations(folder);
   const database = openDatabase({
     url: databaseUrl,
     driver,
@@ -46,12 +47,11 @@ export async function migrate(
   try {
     await addTimescale(database);
     const applied: string[] = [];
-    for (const name of files) {
-      const sql = await readFile(join(folder, name), 'utf8');
+    for (const file of files) {
       const isNew = await database.transaction({ lockTimeoutMs: 120_000 }, (transaction) =>
-        apply(transaction, name, sql),
+        apply(transaction, file, files),
       );
-      if (isNew) applied.push(name);
+      if (isNew) applied.push(file.name);
     }
     const [table] = await database.query<{ relkind: string }>(
       `select relkind from pg_class where oid = 'analytics.usage_events'::regclass`,
@@ -81,8 +81,35 @@ async function addTimescale(database: Queryable): Promise<void> {
   }
 }
 
-async function apply(transaction: Queryable, name: string, sql: string): Promise<boolean> {
-  const checksum = createHash('sha256').update(sql).digest('hex');
+interface Migration {
+  name: string;
+  sql: string;
+  checksum: string;
+}
+
+/** Fixed width, so that the order of names is the order of numbers. */
+const migrationName = /^\d{4}_[a-z0-9_]+\.sql$/;
+
+/** All of them before the first is applied: what cannot be read stops nothing half-way. */
+async function readMigrations(folder: string): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /\.sql$/i.test(name)).sort();
+  const odd = names.find((name) => !migrationName.test(name));
+  if (odd !== undefined) {
+    throw new Error(`migration ${odd} must have a name such as 0007_what_it_does.sql`);
+  }
+  return Promise.all(
+    names.map(async (name) => {
+      const sql = await readFile(join(folder, name), 'utf8');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+}
+
+async function apply(
+  transaction: Queryable,
+  { name, sql, checksum }: Migration,
+  files: readonly Migration[],
+): Promise<boolean> {
   await transaction.query('select pg_advisory_xact_lock($1)', [migrationLock]);
   await transaction.query('create schema if not exists analytics');
   await transaction.query(
@@ -92,22 +119,52 @@ async function apply(transaction: Queryable, name: string, sql: string): Promise
        applied_at timestamptz not null default now()
      )`,
   );
-  const [known] = await transaction.query<{ checksum: string }>(
-    'select checksum from analytics.migrations where name = $1',
-    [name],
+  const recorded = await transaction.query<{ name: string; checksum: string }>(
+    'select name, checksum from analytics.migrations',
   );
-  if (known !== undefined) {
-    if (known.checksum === checksum) return false;
-    throw new Error(`migration ${name} was changed after it was applied: add a new one instead`);
-  }
+  checkHistory(new Map(recorded.map((row) => [row.name, row.checksum])), files);
+  if (recorded.some((row) => row.name === name)) return false;
   await transaction.query('insert into analytics.migrations (name, checksum) values ($1, $2)', [
     name,
     checksum,
   ]);
+  await transaction.query(`select set_config('analytics.migration', $1, true)`, [sql]);
   try {
-    await transaction.query(sql);
+    // By EXECUTE, which refuses COMMIT and ROLLBACK: sent as it is, a file that has one of them
+    // would be half applied, or recorded and not applied.
+    await transaction.query(`do $$ begin execute current_setting('analytics.migration'); end $$`);
   } catch (error) {
-    throw new Error(`migration ${name} failed: ${messageOf(error)}`, { cause: error });
+    const reason = /transaction commands/.test(messageOf(error))
+      ? 'it must not begin or end a transaction, since it runs in one of its own'
+      : messageOf(error);
+    throw new Error(`migration ${name} failed: ${reason}`, { cause: error });
   }
   return true;
+}
+
+/**
+ * Every database must have had the same files in the same order. What is recorded beyond the last
+ * file is of a newer release: an older one may run beside it, or come back.
+ */
+function checkHistory(recorded: ReadonlyMap<string, string>, files: readonly Migration[]): void {
+  const last = files.at(-1)?.name ?? '';
+  const lastRecorded = [...recorded.keys()].sort().at(-1) ?? '';
+  const names = new Set(files.map(({ name }) => name));
+  for (const name of recorded.keys()) {
+    if (name < last && !names.has(name)) {
+      throw new Error(`migration ${name} was applied and is gone: bring it back under its name`);
+    }
+  }
+  for (const { name, checksum } of files) {
+    const known = recorded.get(name);
+    if (known !== undefined && known !== checksum) {
+      throw new Error(`migration ${name} was changed after it was applied: add a new one instead`);
+    }
+    if (known === undefined && name < lastRecorded) {
+      throw new Error(
+        `migration ${name} is new and belongs before ${lastRecorded}, which is applied: ` +
+          'give it a higher number',
+      );
+    }
+  }
 }
