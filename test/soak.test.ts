@@ -50,7 +50,6 @@ test('a backlog twice as long is stored exactly once in the same memory', {
     expect(peakMb).toBeLessThan(limitMb);
     peaks.push(peakMb);
   }
-  console.log(peaks);
   // Held in memory, each message of the longer one would take some 3 KB: 180 MB more.
   const [short = 0, long = 0] = peaks;
   expect(long - short).toBeLessThan(50);

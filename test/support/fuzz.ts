@@ -1,7 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createContext, runInContext } from 'node:vm';
+import { vi } from 'vitest';
 
 const corpusFolder = new URL('../corpus/', import.meta.url);
+
+// Of whoever uses this: many runs take their time.
+vi.setConfig({ testTimeout: 900_000 });
 
 /**
  * How often a property is tried: `few` times in `npm test`, ten times that with TEST_FULL, and
