@@ -13,9 +13,9 @@ import { readSettings, type Settings } from '../shared/env.ts';
 import { type Broker, connectBroker } from '../shared/stream.ts';
 import { declareStreams } from '../shared/stream-topology.ts';
 import { encodeEvent, type UsageEvent } from '../shared/usage-event.ts';
+import { analyticsCommand, runProgram } from './support/analytics-command.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
-import { dlqCommand } from './support/dlq-command.ts';
 import { samplesOf } from './support/metrics-text.ts';
 import { storageDifferences } from './support/recount.ts';
 import { services } from './support/services.ts';
@@ -76,7 +76,7 @@ async function reject(...rejects: Reject[]): Promise<void> {
 const valid = (fields: Partial<UsageEvent> = {}) => encodeEvent(usageEvent({ orgId, ...fields }));
 const invalid = (fields: object = {}) => Buffer.from(JSON.stringify({ orgId, ...fields }));
 
-const dlq = (...args: string[]) => dlqCommand(args, environment);
+const dlq = (...args: string[]) => analyticsCommand(['dlq', ...args], environment);
 
 const listForm = z.object({
   queue: z.string(),
@@ -303,7 +303,10 @@ describe('replay', () => {
       await reject(
         ...events.map((event, offset) => ({ content: encodeEvent(event), offset: offset + 100 })),
       );
-      const killed = await dlqCommand([], environment, 'test/support/dlq-process.ts');
+      const killed = await runProgram(
+        ['--import', 'tsx', 'test/support/dlq-process.ts'],
+        environment,
+      );
       expect(killed.code).toBe('SIGKILL');
       await until('the letters are back', async () => (await broker.messageCount(queue)) === 20);
       expect(await readOffsets(url, stream, 20)).toHaveLength(20);
@@ -399,7 +402,10 @@ describe('the broker', () => {
   test('that is away or silent is exit code 3 and one line', async () => {
     const absent = 'amqp://127.0.0.1:1';
     for (const RABBITMQ_URL of [absent, silent.through(absent)]) {
-      const { code, stderr } = await dlqCommand(['list'], { ...environment, RABBITMQ_URL });
+      const { code, stderr } = await analyticsCommand(['dlq', 'list'], {
+        ...environment,
+        RABBITMQ_URL,
+      });
       expect(code).toBe(3);
       expect(stderr).toMatch(/^dlq: RabbitMQ is not available: .*\n$/);
     }
@@ -442,7 +448,7 @@ describe('what waits', () => {
     await reject({ content: valid() }, { content: invalid() });
     await system.refresh();
     expect(await metric()).toBe(2);
-    await dlqCommand(['replay'], system.environment);
+    await analyticsCommand(['dlq', 'replay'], system.environment);
     await system.refresh();
     expect(await metric()).toBe(1);
   });

@@ -1,21 +1,17 @@
-import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { appendFile, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
 import { readReplayOptions } from '../scripts/replay/options.ts';
 import { replay } from '../scripts/replay/run.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
+import { analyticsCommand } from './support/analytics-command.ts';
 import { type System, startSystem } from './support/system.ts';
 import { makeTrace, readTrace } from './support/trace.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'replay-'));
 const madePath = join(folder, 'made.csv');
 await makeTrace(madePath);
@@ -36,19 +32,8 @@ afterAll(async () => {
 });
 
 describe('npm run replay', () => {
-  const run = promisify(execFile);
-
-  async function command(args: string[], environment: Record<string, string> = {}) {
-    const env = { PATH: process.env.PATH ?? '', ...system.environment, ...environment };
-    try {
-      // Not by npx, which may have warnings of its own to print.
-      const tsx = join(root, 'node_modules/.bin/tsx');
-      const done = await run(tsx, ['scripts/replay.ts', ...args], { cwd: root, env });
-      return { code: 0, ...done };
-    } catch (error) {
-      return z.object({ code: z.int(), stdout: z.string(), stderr: z.string() }).parse(error);
-    }
-  }
+  const command = (args: string[], environment: Record<string, string> = {}) =>
+    analyticsCommand(['replay', ...args], { ...system.environment, ...environment });
 
   test('says what was read, sent and stored', async () => {
     const rows = readTrace(madePath).length.toLocaleString('en-US');
@@ -107,7 +92,7 @@ describe('npm run replay', () => {
     );
     expect(code).toBe(0);
     const http = await command([madePath, '--to', 'http', '--url', nobody]);
-    expect(http).toMatchObject({ code: 1, stdout: '' });
+    expect(http).toMatchObject({ code: 3, stdout: '' });
     expect(http.stderr).toContain(`no API answers at ${nobody}/analytics/v1/events`);
   });
 

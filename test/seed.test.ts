@@ -3,6 +3,7 @@ import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
+import type { Actor } from '../scripts/cli/actor.ts';
 import { sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { type SeedOptions, seed } from '../scripts/seed/run.ts';
 import { mismatches, summaryOf } from '../scripts/seed/summary.ts';
@@ -14,6 +15,13 @@ import { type System, startSystem } from './support/system.ts';
 /** As few as keep the two orgs apart. */
 const partitions = 2;
 const nobody = 'http://127.0.0.1:2';
+const actor: Actor = {
+  kind: 'gateway',
+  subject: 'seed',
+  roles: ['admin'],
+  orgs: [],
+  secret: null,
+};
 const usageForm = z.object({
   series: z.array(z.object({ modelId: z.string() })),
   totals: z.object({ invocations: z.number(), errors: z.number() }),
@@ -71,7 +79,7 @@ describe.each(['stream', 'http'] as const)('a seed by %s', (to) => {
     system = await startSystem({ environment });
     server = await serve(system.app, { HTTP_PORT: 0 }, '127.0.0.1');
     const url = `http://127.0.0.1:${server.port}`;
-    options = { to, url, events: 500, waitMs: 30_000 };
+    options = { to, url, actor, events: 500, waitMs: 30_000 };
     // Until the consumer has declared all partitions, a POST may be taken for one alone, answered
     // 503, and sent again: more duplicates than planned.
     await vi.waitFor(async () => expect(await partitionsRead(system)).toBe(partitions), 20_000);
@@ -131,7 +139,7 @@ describe('a seed without an API', () => {
 
   test('is counted and folded on the database', async () => {
     system = await startSystem();
-    const options: SeedOptions = { to: 'stream', url: nobody, events: 100, waitMs: 30_000 };
+    const options: SeedOptions = { to: 'stream', url: nobody, actor, events: 100, waitMs: 30_000 };
     const report = await seed(options, system.settings, Date.now());
     expect(report).toMatchObject({
       counted: { counts: { stored: 100 }, from: 'the database', isComplete: true },
@@ -147,7 +155,7 @@ describe('a seed without an API', () => {
       ...system.settings,
       RABBITMQ_STREAM: `${system.settings.RABBITMQ_STREAM}.x`,
     };
-    const options: SeedOptions = { to: 'stream', url: nobody, events: 100, waitMs: 500 };
+    const options: SeedOptions = { to: 'stream', url: nobody, actor, events: 100, waitMs: 500 };
     const report = await seed(options, settings, Date.now());
     await deleteQueues([settings.RABBITMQ_STREAM, deadLetterQueueOf(settings)]);
     expect(mismatches(report)).toEqual([

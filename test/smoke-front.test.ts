@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { tenantRoles } from '../scripts/smoke/actor.ts';
+import { tenantRoles } from '../scripts/cli/actor.ts';
 import { readSmokeOptions } from '../scripts/smoke/options.ts';
 import { smoke as smokeRun } from '../scripts/smoke/run.ts';
 import { type Front, type FrontOptions, type FrontRequest, startFront } from './support/front.ts';
@@ -76,7 +76,7 @@ test('a gateway that exchanges tokens: a tenant’s passes, an admin’s is not 
     const tenant = await smoke(url, [...org, '--token', 'tenant']);
     expect(tenant.code, tenant.stdout).toBe(0);
     expect(tenant.checks).toMatchObject({ 'other-org': 'ok', hidden: 'ok' });
-    const admin = await smoke(url, [...org, '--verbose'], { SMOKE_TOKEN: 'admin' });
+    const admin = await smoke(url, [...org, '--verbose'], { ANALYTICS_TOKEN: 'admin' });
     expect(admin.code, admin.stdout).toBe(0);
     expect(admin.checks).toMatchObject({ 'other-org': 'skip', hidden: 'ok' });
     expect(admin.stderr).not.toContain('admin');

@@ -65,7 +65,7 @@ const body: Record<string, Content> = {
   },
 };
 
-const eventsAnswer = z
+export const eventsAnswer = z
   .object({
     accepted: count,
     rejected: count,

@@ -25,7 +25,7 @@ const timeRange = z.object({ start: instant, end: instant });
 const models = z.array(uuid).nullable().describe('Null for all.');
 const granularity = z.enum(Object.values(granularityNames));
 
-const job = z
+export const exportJob = z
   .object({
     jobId: uuid,
     orgId: uuid.nullable().describe('Null where it is over all orgs.'),
@@ -54,7 +54,7 @@ const job = z
   })
   .meta({ id: 'ExportJob' });
 
-const jobsAnswer = z.object({ items: z.array(job), nextCursor }).meta({ id: 'ExportsAnswer' });
+export const exportsAnswer = z.object({ items: z.array(exportJob), nextCursor }).meta({ id: 'ExportsAnswer' });
 
 const manifest = z
   .object({
@@ -168,7 +168,7 @@ function operationsAt(home: Home): Operation[] {
           description: 'A page of jobs.',
           content: {
             'application/json': {
-              schema: jobsAnswer,
+              schema: exportsAnswer,
               examples: { lastPage: { items: [exampleJob(home, true)], nextCursor: null } },
             },
           },
@@ -236,5 +236,5 @@ function operationsAt(home: Home): Operation[] {
 
 function jobContent(home: Home, isDone: boolean): Record<string, Content> {
   const example = exampleJob(home, isDone);
-  return { 'application/json': { schema: job, examples: { [example.status]: example } } };
+  return { 'application/json': { schema: exportJob, examples: { [example.status]: example } } };
 }

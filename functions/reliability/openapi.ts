@@ -24,7 +24,7 @@ const reliabilitySums = z.object({
     .meta({ id: 'LatencyPercentiles' }),
 });
 
-const reliabilityAnswer = windowHead
+export const reliabilityAnswer = windowHead
   .extend({
     percentile: z.enum(['p50', 'p95', 'p99']),
     series: z

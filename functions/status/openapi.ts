@@ -12,7 +12,7 @@ import type { Content, Operation } from '../../shared/openapi/operation.ts';
 import { freshnessParameters } from './app.ts';
 import type { ComponentName } from './readiness.ts';
 
-const freshnessAnswer = z
+export const freshnessAnswer = z
   .object({
     orgId: uuid,
     status: freshness.shape.status,

@@ -20,7 +20,7 @@ import {
 import type { Operation } from '../../shared/openapi/operation.ts';
 import { orgsParameters } from './app.ts';
 
-const usageAnswer = windowHead
+export const usageAnswer = windowHead
   .extend({
     series: z
       .array(seriesGroup.extend(usageSums.shape).meta({ id: 'UsagePoint' }))
@@ -30,7 +30,7 @@ const usageAnswer = windowHead
   })
   .meta({ id: 'UsageAnswer' });
 
-const modelsAnswer = z
+export const modelsAnswer = z
   .object({
     orgId: uuid,
     models: z.array(
@@ -46,7 +46,7 @@ const modelsAnswer = z
   })
   .meta({ id: 'ModelsAnswer' });
 
-const orgsAnswer = z
+export const orgsAnswer = z
   .object({
     items: z.array(
       z

@@ -1,9 +1,9 @@
 import { letterId } from '../../shared/dead-letter.ts';
 import type { QueueBrowser, Receipt } from '../../shared/queue-browser.ts';
+import { cut } from '../cli/printable.ts';
 import type { LetterFilter } from './filter.ts';
 import { createLetterFile } from './letter-file.ts';
 import { matchingLetters } from './matching.ts';
-import { cut } from './printable.ts';
 
 export interface DropDeps {
   filter: LetterFilter;

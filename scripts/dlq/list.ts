@@ -1,8 +1,8 @@
 import { letterId } from '../../shared/dead-letter.ts';
 import type { QueueBrowser } from '../../shared/queue-browser.ts';
+import { cut } from '../cli/printable.ts';
 import type { LetterFilter } from './filter.ts';
 import { matchingLetters } from './matching.ts';
-import { cut } from './printable.ts';
 
 export interface LetterList {
   /** Letters in the queue, and those of them that match, listed or not. */

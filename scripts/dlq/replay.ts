@@ -3,10 +3,10 @@ import { partitionOf } from '../../shared/partition-routing.ts';
 import type { QueueBrowser, Receipt } from '../../shared/queue-browser.ts';
 import type { Broker, OutgoingMessage } from '../../shared/stream.ts';
 import type { EventRules } from '../../shared/usage-event.ts';
+import { printable } from '../cli/printable.ts';
 import { type LetterFilter, matchesFilter } from './filter.ts';
 import { readLetterFile } from './letter-file.ts';
 import { matchingLetters, pageSize } from './matching.ts';
-import { printable } from './printable.ts';
 
 export interface ReplayDeps {
   broker: Broker;

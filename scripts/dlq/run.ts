@@ -6,6 +6,7 @@ import type { QueueBrowser } from '../../shared/queue-browser.ts';
 import { type Broker, connectBroker } from '../../shared/stream.ts';
 import { declareStreams } from '../../shared/stream-topology.ts';
 import type { EventRules } from '../../shared/usage-event.ts';
+import { say, sayJson, sayJsonText } from '../cli/output.ts';
 import { dropLetters } from './drop.ts';
 import { listLetters, listText } from './list.ts';
 import { pageSize } from './matching.ts';
@@ -48,7 +49,8 @@ async function list(
   { filter, limit, json }: OptionsOf<'list'>,
 ): Promise<number> {
   const letters = await browsing(broker, queue, (browser) => listLetters(browser, filter, limit));
-  console.log(json ? JSON.stringify({ queue, ...letters }) : listText(queue, letters));
+  if (json) sayJson({ queue, ...letters });
+  else say(listText(queue, letters));
   return 0;
 }
 
@@ -60,7 +62,8 @@ async function show(
 ): Promise<number> {
   const letter = await browsing(broker, queue, (browser) => findLetter(browser, filter));
   if (letter === null) throw new Error(`no letter in ${queue} matches`);
-  console.log((json ? letterJson : letterText)(letter, rules));
+  if (json) sayJsonText(letterJson(letter, rules));
+  else say(letterText(letter, rules));
   return 0;
 }
 
@@ -78,7 +81,8 @@ async function replay(
     from === null
       ? await browsing(broker, queue, (browser) => replayQueue(browser, deps))
       : await replayFile(from, deps);
-  console.log(json ? JSON.stringify({ queue, ...report }) : replayText(report));
+  if (json) sayJson({ queue, ...report });
+  else say(replayText(report));
   return report.kept.length > 0 ? 1 : 0;
 }
 
@@ -93,15 +97,15 @@ async function drop(
       limit,
       to,
       onLetter: (line) => {
-        if (!json) console.log(line);
+        if (!json) say(line);
       },
       confirm: async (count) => isConfirmed || (await ask(`Drop these ${count} letters?`)),
     }),
   );
   const { matched, dropped } = report;
   const left = matched - dropped.length;
-  const text = `${dropped.length} dropped${left > 0 ? `, ${left} that match are left` : ''}`;
-  console.log(json ? JSON.stringify({ queue, ...report }) : text);
+  if (json) sayJson({ queue, ...report });
+  else say(`${dropped.length} dropped${left > 0 ? `, ${left} that match are left` : ''}`);
   return 0;
 }
 

@@ -1,9 +1,9 @@
 import { type DeadLetter, letterId, type Standing, standingOf } from '../../shared/dead-letter.ts';
 import type { QueueBrowser } from '../../shared/queue-browser.ts';
 import type { EventRules } from '../../shared/usage-event.ts';
+import { bytesAsText, printable } from '../cli/printable.ts';
 import type { LetterFilter } from './filter.ts';
 import { matchingLetters } from './matching.ts';
-import { bytesAsText, printable } from './printable.ts';
 
 /** The first letter that matches, null when none does. */
 export async function findLetter(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { type Actor, actorHeaders } from '../cli/actor.ts';
+import { UnavailableError } from '../cli/failure.ts';
 import type { Outgoing, Refusal, Target } from './outgoing.ts';
 import { retryAfterMs, retrying, TryAgainError } from './retry.ts';
 
@@ -19,17 +20,8 @@ const answerForm = z.object({
 const problemForm = z.object({ title: z.string().optional(), detail: z.string().optional() });
 
 /** Posts batches of at most 1,000 events to the events function. */
-export function openHttpTarget(
-  url: string,
-  subject: string,
-  { GATEWAY_SHARED_SECRET: secret }: Pick<Settings, 'GATEWAY_SHARED_SECRET'>,
-): Target {
-  const headers = {
-    'Content-Type': 'application/json',
-    'X-Actor-Subject': subject,
-    'X-Actor-Roles': 'analytics:events:write,admin',
-    ...(secret === undefined ? {} : { 'X-Gateway-Secret': secret }),
-  };
+export function openHttpTarget(url: string, actor: Actor): Target {
+  const headers = { 'Content-Type': 'application/json', ...actorHeaders(actor) };
   const path = `${url}/analytics/v1/events`;
   // Where nobody ever answered, the address is wrong rather than the moment.
   let hasAnswered = false;
@@ -42,7 +34,7 @@ export function openHttpTarget(
       hasAnswered = true;
     } catch (error) {
       const message = `no API answers at ${path}: ${causeOf(error)}`;
-      throw hasAnswered ? new TryAgainError(message) : new Error(message);
+      throw hasAnswered ? new TryAgainError(message) : new UnavailableError(message);
     }
     const text = await response.text();
     if (response.status === 202) return jsonOf(text);
@@ -67,7 +59,8 @@ export function openHttpTarget(
   };
 }
 
-function arrayOf(batch: readonly Outgoing[]): Buffer {
+/** A batch as the body of one request. */
+export function arrayOf(batch: readonly Outgoing[]): Buffer {
   const parts = batch.flatMap(({ content }, index) => [Buffer.from(index ? ',' : '['), content]);
   return Buffer.concat([...parts, Buffer.from(']')]);
 }

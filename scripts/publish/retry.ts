@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { UnavailableError } from '../cli/failure.ts';
 
 /** Thrown by work that may well succeed when it is tried again. */
-export class TryAgainError extends Error {
+export class TryAgainError extends UnavailableError {
   override name = 'TryAgainError';
   /** What the other side asked to wait, null where it named nothing. */
   readonly waitMs: number | null;
@@ -22,7 +23,7 @@ export interface Retries {
 
 const patient: Retries = { triesMax: 6, firstWaitMs: 500, waitMaxMs: 30_000 };
 
-/** @throws Error what the work threw last, or at once what is no TryAgainError. */
+/** @throws UnavailableError with what the work said last; at once what is no TryAgainError. */
 export async function retrying<T>(
   work: () => Promise<T>,
   { triesMax, firstWaitMs, waitMaxMs }: Retries = patient,
@@ -32,7 +33,9 @@ export async function retrying<T>(
       return { value: await work(), tries };
     } catch (error) {
       if (!(error instanceof TryAgainError)) throw error;
-      if (tries >= triesMax) throw new Error(`${error.message} (tried ${tries} times)`);
+      if (tries >= triesMax) {
+        throw new UnavailableError(`${error.message} (tried ${tries} times)`, { cause: error });
+      }
       const waitMs = error.waitMs ?? firstWaitMs * 2 ** (tries - 1);
       await sleep(Math.min(waitMs, waitMaxMs));
     }

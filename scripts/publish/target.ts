@@ -1,4 +1,5 @@
 import type { Settings } from '../../shared/env.ts';
+import type { Actor } from '../cli/actor.ts';
 import { openHttpTarget } from './http-target.ts';
 import type { Target } from './outgoing.ts';
 import { openStreamTarget } from './stream-target.ts';
@@ -10,13 +11,13 @@ export interface TargetOptions {
   to: TargetKind;
   /** The API's address without a path. */
   url: string;
+  /** Who sends over HTTP. */
+  actor: Actor;
 }
 
-/** @param subject who sends, for the audit line of each POST */
 export async function openTarget(
-  { to, url }: TargetOptions,
-  subject: string,
+  { to, url, actor }: TargetOptions,
   settings: Settings,
 ): Promise<Target> {
-  return to === 'stream' ? openStreamTarget(settings) : openHttpTarget(url, subject, settings);
+  return to === 'stream' ? openStreamTarget(settings) : openHttpTarget(url, actor);
 }

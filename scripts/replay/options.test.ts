@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../shared/env.ts';
-import { UsageError } from '../publish/command-line.ts';
+import { UsageError } from '../cli/failure.ts';
 import { readReplayOptions } from './options.ts';
 
 const nowMs = Date.parse('2026-03-01T09:00:00Z');

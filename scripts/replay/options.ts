@@ -1,8 +1,10 @@
 import { Command, Option } from 'commander';
 import { z } from 'zod';
 import type { Settings } from '../../shared/env.ts';
-import { readOptions, UsageError, urlOption, waitOption } from '../publish/command-line.ts';
-import { type TargetOptions, targetKinds } from '../publish/target.ts';
+import { jsonForm, withJson } from '../cli/api-options.ts';
+import { readOptions, uuidOption, waitOption } from '../cli/command-line.ts';
+import type { TargetOptions } from '../publish/target.ts';
+import { targetForm, targetOf, withTarget } from '../publish/target-options.ts';
 import { sampleModels, sampleOrgs } from '../sample-events.ts';
 import type { Defaults } from './event.ts';
 import { parsePrice } from './price.ts';
@@ -20,7 +22,6 @@ export interface ReplayOptions extends TargetOptions {
 }
 
 const decimal = /^\d{1,9}(\.\d{1,9})?$/;
-const uuid = z.guid('must be a uuid').transform((text) => text.toLowerCase());
 
 const price = z.string().transform((text, context) => {
   const parsed = parsePrice(text);
@@ -34,10 +35,12 @@ const number = (message: string) => z.string().regex(decimal, message).transform
 const positive = (message: string) =>
   number(message).refine((value) => value > 0 && value <= 1e6, message);
 
-const optionsForm = (nowMs: number) =>
+export const replayForm = (nowMs: number) =>
   z.object({
-    org: uuid,
-    model: uuid,
+    ...targetForm.shape,
+    ...jsonForm.shape,
+    org: uuidOption,
+    model: uuidOption,
     client: z.string().max(128, 'must have at most 128 characters').optional(),
     inputPrice: price,
     outputPrice: price,
@@ -66,32 +69,23 @@ const optionsForm = (nowMs: number) =>
       ],
       'must be max or a number above 0',
     ),
-    to: z.enum(targetKinds, 'must be stream or http'),
-    url: urlOption,
     wait: waitOption,
   });
 
 /**
- * The command line of `npm run replay`.
+ * What `replay` is asked to do.
  *
  * @throws UsageError that names what is wrong
  */
-export function readReplayOptions(
-  args: readonly string[],
+export function replayOptions(
+  file: string,
+  options: z.output<ReturnType<typeof replayForm>>,
   settings: Settings,
-  nowMs: number,
 ): ReplayOptions {
-  const { operands, options } = readOptions(replayProgram(settings), args, optionsForm(nowMs));
-  const [file = ''] = operands;
-  const { to, url, stretch, speed, wait: waitMs } = options;
-  if (to === 'stream' && settings.RABBITMQ_URL === undefined) {
-    throw new UsageError('--to stream needs RABBITMQ_URL in the environment');
-  }
-  const { shiftDays = 0, shiftTo } = options;
+  const { stretch, speed, wait: waitMs, shiftDays = 0, shiftTo } = options;
   return {
     file,
-    to,
-    url,
+    ...targetOf(options, settings),
     stretch,
     speed,
     waitMs,
@@ -108,12 +102,22 @@ export function readReplayOptions(
   };
 }
 
-function replayProgram(settings: Settings): Command {
+/** The options of a command line. Throws as `replayOptions` does. */
+export function readReplayOptions(
+  args: readonly string[],
+  settings: Settings,
+  nowMs: number,
+): ReplayOptions {
+  const command = defineReplay(new Command('replay'));
+  const { operands, options } = readOptions(command, args, replayForm(nowMs));
+  return replayOptions(operands[0] ?? '', options, settings);
+}
+
+export function defineReplay(command: Command): Command {
   const [model] = sampleModels;
   const { inputPrice = 300, outputPrice = 1_500, modelId = '' } = model ?? {};
-  const port = settings.PORT ?? settings.HTTP_PORT;
-  return new Command('npm run replay --')
-    .description('Replays a CSV or NDJSON file as usage events, rows by their column names')
+  command
+    .description('replay a CSV or NDJSON file as usage events, rows by their column names')
     .argument('<file>', 'CSV with a header line, or one JSON object a line')
     .option('--org <uuid>', 'the org of rows that name none', sampleOrgs[0])
     .option('--model <uuid>', 'the model of rows that name none', modelId)
@@ -126,11 +130,6 @@ function replayProgram(settings: Settings): Command {
     .option('--shift-to <day>', "yesterday or a date: what the first event's UTC day becomes")
     .option('--stretch <n>', 'multiply the time since the first event', '1')
     .option('--speed <n>', 'max, or times real time', 'max')
-    .option(
-      '--to <target>',
-      'stream or http',
-      settings.RABBITMQ_URL === undefined ? 'http' : 'stream',
-    )
-    .option('--url <url>', "the API's address", `http://127.0.0.1:${port}`)
     .option('--wait <seconds>', 'how long the service may count nothing more', '60');
+  return withJson(withTarget(command));
 }

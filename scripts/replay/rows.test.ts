@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { literalOf } from '../../shared/decimal-json.ts';
-import { UsageError } from '../publish/command-line.ts';
+import { UsageError } from '../cli/failure.ts';
 import { type Row, readRows } from './rows.ts';
 
 let folder: string;

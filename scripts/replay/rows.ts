@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { z } from 'zod';
 import { parseKeepingCosts } from '../../shared/decimal-json.ts';
 import { messageOf } from '../../shared/errors.ts';
-import { UsageError } from '../publish/command-line.ts';
+import { UsageError } from '../cli/failure.ts';
 import { type FieldName, type Fields, fieldsOf, missingColumns } from './columns.ts';
 import { csvRecords, delimiterOf } from './csv.ts';
 import { type Line, readLines } from './lines.ts';

@@ -57,7 +57,7 @@ export async function replay(
   const range = { fromMs: placed(survey.minMs, placement), toMs: placed(survey.maxMs, placement) };
   warn(range, survey, recipe, settings, onNote);
 
-  const target = await openTarget(options, 'replay', settings);
+  const target = await openTarget(options, settings);
   try {
     const baseline = await openBaseline(options.url);
     const counts = { rows: 0, skipped: 0 };

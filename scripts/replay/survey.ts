@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { UsageError } from '../publish/command-line.ts';
+import { UsageError } from '../cli/failure.ts';
 import { timeOf } from './event.ts';
 import { readRows } from './rows.ts';
 

@@ -44,7 +44,7 @@ export async function seed(
   const { outgoing, ...plan } = planSeed(options.events, nowMs);
   const database = openOwnDatabase(settings);
   try {
-    const target = await openTarget(options, 'seed', settings);
+    const target = await openTarget(options, settings);
     try {
       const baseline = await openBaseline(options.url, database);
       const { sent, refused, repeated: resent } = await sendAll(target, outgoing);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { tenantOf } from './actor.ts';
+import { tenantOf } from '../cli/actor.ts';
 import { type Answer, readJson, unexpected } from './answer.ts';
 import { type Seen, SkipCheck } from './check.ts';
 import type { SmokeContext } from './context.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Actor, actorHeaders } from '../cli/actor.ts';
 import { causeOf } from '../publish/http-target.ts';
 import { retryAfterMs } from '../publish/retry.ts';
-import { type Actor, actorHeaders } from './actor.ts';
 import { type Answer, excerpt, isApi, mayPass } from './answer.ts';
 import { CheckFailure } from './check.ts';
 

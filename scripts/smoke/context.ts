@@ -1,4 +1,4 @@
-import type { Actor } from './actor.ts';
+import type { Actor } from '../cli/actor.ts';
 import type { Api } from './api.ts';
 import type { Plan } from './events.ts';
 

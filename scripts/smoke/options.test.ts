@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../shared/env.ts';
-import { tenantRoles } from './actor.ts';
+import { tenantRoles } from '../cli/actor.ts';
 import { smokeOrgId } from './events.ts';
 import { readSmokeOptions } from './options.ts';
 

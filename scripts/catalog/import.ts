@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { Command } from 'commander';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
-import { saveNames } from '../shared/catalog.ts';
-import { openDatabase } from '../shared/db.ts';
-import { readSettings } from '../shared/env.ts';
-import { faultsOf } from '../shared/errors.ts';
-import { localDatabaseUrl } from './local/database-url.ts';
-import { runScript } from './run-script.ts';
+import { saveNames } from '../../shared/catalog.ts';
+import { openDatabase } from '../../shared/db.ts';
+import { faultsOf } from '../../shared/errors.ts';
+import { say, sayJson } from '../cli/output.ts';
+import { printable } from '../cli/printable.ts';
+import { operatorSettings } from '../cli/settings.ts';
+import { localDatabaseUrl } from '../local/database-url.ts';
 
 const rowForm = z.object({
   kind: z.enum(['org', 'model'], { error: 'must be org or model' }),
@@ -15,16 +15,8 @@ const rowForm = z.object({
   name: z.string().min(1, 'must not be empty').max(256, 'must have at most 256 characters'),
 });
 
-const program = new Command('npm run catalog --').description('Names of orgs and models');
-program
-  .command('import <file>')
-  .description(
-    'adds and renames from a CSV with the columns kind (org or model), id, name, or a JSON array of such objects',
-  )
-  .action((file: string) => runScript(() => importNames(file)));
-program.parse();
-
-async function importNames(file: string): Promise<void> {
+/** Adds and renames, all that a file names or nothing. @throws Error that names every wrong row */
+export async function importNames(file: string, json: boolean): Promise<undefined> {
   const rows = readRows(file, await readFile(file, 'utf8'));
   const names = { org: [], model: [] } as Record<'org' | 'model', { id: string; name: string }[]>;
   const faults: string[] = [];
@@ -37,8 +29,8 @@ async function importNames(file: string): Promise<void> {
     }
   }
   // All or nothing: half a catalog would look like a whole one.
-  if (faults.length > 0) throw new Error(`${file} was not imported:\n${faults.join('\n')}`);
-  const settings = readSettings(process.env, { knowsActors: false });
+  if (faults.length > 0) throw new Error(`${file} was not imported: ${faults.join('; ')}`);
+  const settings = operatorSettings();
   const database = openDatabase({
     url: await localDatabaseUrl(settings),
     driver: settings.DATABASE_DRIVER,
@@ -50,7 +42,8 @@ async function importNames(file: string): Promise<void> {
   } finally {
     await database.close();
   }
-  console.log(`${file}: ${names.org.length} orgs and ${names.model.length} models named`);
+  if (json) sayJson({ file, orgs: names.org.length, models: names.model.length });
+  else say(`${printable(file)}: ${names.org.length} orgs and ${names.model.length} models named`);
 }
 
 function readRows(file: string, text: string): unknown[] {

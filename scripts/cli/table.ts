@@ -1,0 +1,83 @@
+import Table from 'cli-table3';
+import { cut } from './printable.ts';
+
+export interface Column<Row> {
+  title: string;
+  /** Numbers stand under each other to the right. */
+  align?: 'left' | 'right';
+  /** Shown as `-` where it is null. */
+  cell: (row: Row) => string | number | null;
+}
+
+/** What a table is shown on. */
+export interface Surface {
+  isTerminal: boolean;
+  hasColour: boolean;
+}
+
+const cellMax = 100;
+const numbers = new Intl.NumberFormat('en-US');
+const nothing = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
+};
+
+/** Standard output, by the convention of https://no-color.org. */
+export function standardOutput(): Surface {
+  const isTerminal = process.stdout.isTTY === true;
+  return { isTerminal, hasColour: isTerminal && !process.env.NO_COLOR };
+}
+
+/**
+ * Rows beneath their titles, a line each, whatever their cells hold. On a terminal a rule parts
+ * the titles from the rows; elsewhere it is plain text, columns parted by two spaces.
+ */
+export function tableText<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  { isTerminal, hasColour }: Surface = standardOutput(),
+): string {
+  const table = new Table({
+    head: columns.map(({ title }) => title),
+    chars: isTerminal ? { ...nothing, mid: '─', 'mid-mid': '──' } : nothing,
+    colAligns: columns.map(({ align = 'left' }) => align),
+    style: {
+      compact: true,
+      'padding-left': 0,
+      'padding-right': 0,
+      head: hasColour ? ['bold'] : [],
+      border: hasColour ? ['gray'] : [],
+    },
+  });
+  table.push(...rows.map((row) => columns.map(({ cell }) => cellText(cell(row)))));
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** What is told of one thing, by names that stand under each other. */
+export function factsText(facts: Readonly<Record<string, string | number | null>>): string {
+  const entries = Object.entries(facts);
+  const width = Math.max(...entries.map(([name]) => name.length));
+  return entries.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join('\n');
+}
+
+function cellText(value: string | number | null): string {
+  if (value === null) return '-';
+  return typeof value === 'number' ? numbers.format(value) : cut(value, cellMax);
+}
