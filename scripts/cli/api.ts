@@ -79,6 +79,7 @@ export function openApi(url: string, actor: Actor): Api {
     } catch (error) {
       if (error instanceof TypeError || error instanceof DOMException) {
         const words = `no API answers at ${target}: ${causeOf(error)}`;
+        if (isBroken(error)) throw new TryAgainError(words);
         throw new UnavailableError(`${words}; is --url right, and the service running?`);
       }
       throw error;
@@ -112,6 +113,12 @@ export function openApi(url: string, actor: Actor): Api {
       return { value: parseAnswer(text, form, path), json: text };
     },
   };
+}
+
+/** A connection that was there and is no more, as one kept too long: all that we ask may be asked twice. */
+function isBroken({ cause }: Error): boolean {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : null;
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 /** @throws Error where the body is longer than any answer */

@@ -25,7 +25,7 @@ export function readOptions<Schema extends z.ZodType>(
 /** commander's complaint as one line of ours; what is no complaint stays as it is. */
 export function wrongUsage(error: unknown): unknown {
   if (!(error instanceof CommanderError) || error.exitCode === 0) return error;
-  return new UsageError(error.message.replace(/^error: /, ''));
+  return new UsageError(error.message.replace(/^error: /, '').replaceAll('\n', ' '));
 }
 
 /** @throws UsageError that names every wrong value */

@@ -12,10 +12,6 @@ import { analyticsProgram } from './program.ts';
  * @returns its exit code; what is wrong is one line on standard error that begins with its name
  */
 export async function runAnalytics(args: readonly string[]): Promise<number> {
-  // `analytics … | head` reads no further: nothing is wrong.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
-  });
   let exitCode: number = exitCodes.done;
   const program = analyticsProgram(
     createCli((code) => {

@@ -7,6 +7,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { createLogger } from '../../shared/telemetry.ts';
+import { UnavailableError } from '../cli/failure.ts';
 import { causeOf } from '../publish/http-target.ts';
 
 const answerMs = 120_000;
@@ -28,7 +29,8 @@ export async function triggerRefresh(
     await postPing(path);
     return `by ${path}`;
   } catch (error) {
-    if (database === null) throw new Error(`not refreshed: ${path}: ${messageOf(error)}`);
+    if (database === null)
+      throw new UnavailableError(`not refreshed: ${path}: ${messageOf(error)}`);
   }
   await refreshHere(database, settings);
   return 'in this process, on the database';

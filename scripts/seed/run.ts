@@ -1,6 +1,7 @@
 import { type Database, openDatabase } from '../../shared/db.ts';
 import type { Settings } from '../../shared/env.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { UnavailableError } from '../cli/failure.ts';
 import {
   apiCounters,
   type Baseline,
@@ -78,7 +79,9 @@ async function openBaseline(url: string, database: Database | null): Promise<Bas
     return { source: api, before: await api.read() };
   } catch (error) {
     if (database === null) {
-      throw new Error(`nothing can count: ${messageOf(error)}, and DATABASE_URL is not set`);
+      throw new UnavailableError(
+        `nothing can count: ${messageOf(error)}, and DATABASE_URL is not set`,
+      );
     }
   }
   const source = databaseCounters(database);

@@ -30,6 +30,7 @@ export async function* readEvents(path: string): AsyncGenerator<Read> {
       else yield* lineOf(line.number, line.text);
     }
   } else {
+    if (text.trimStart().startsWith('[')) throw new UsageError(`${path} is no valid JSON list`);
     for (const [index, line] of text.split('\n').entries()) yield* lineOf(index + 1, line);
   }
 }
