@@ -1,14 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import vectors from '../examples/routing-vectors.json' with { type: 'json' };
 import { partitionOf } from './partition-routing.ts';
 
 const streams = (count: number) => Array.from({ length: count }, (_, index) => `s-${index}`);
 
-test('the route is fixed: producers in other languages compute it too', () => {
-  // python: int.from_bytes(hashlib.sha256(org.encode()).digest()[:4], 'big') % 8
-  expect(partitionOf('00000000-0000-0000-0000-000000000001', streams(8))).toBe('s-7');
-  expect(partitionOf('abcdefab-abcd-4abc-8abc-abcdefabcdef', streams(8))).toBe('s-4');
-});
+// Made in Python: int.from_bytes(hashlib.sha256(org.lower().encode()).digest()[:4], 'big') % count
+test.each(vectors)(
+  'the route is fixed, as producers in other languages compute it: %j',
+  ({ orgId, partitions, partition }) => {
+    expect(partitionOf(orgId, streams(partitions))).toBe(`s-${partition}`);
+  },
+);
 
 test('an org has one partition, however its id is spelt', () => {
   fc.assert(

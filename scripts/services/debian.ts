@@ -57,17 +57,31 @@ export function ensurePrometheus(log: (line: string) => void): Promise<boolean> 
   return ensurePrograms('prometheus', ['prometheus', 'promtool'], log);
 }
 
+/** Installs pika, Python's AMQP client, for Debian's own Python. False where it is not to be had. */
+export function ensurePika(log: (line: string) => void): Promise<boolean> {
+  const isThere = () => existsSync('/usr/lib/python3/dist-packages/pika');
+  return ensurePackage('python3-pika', isThere, log);
+}
+
 /** Installs PgBouncer, behind which the database is tried. False where it is not to be had. */
 export function ensurePgBouncer(log: (line: string) => void): Promise<boolean> {
   return ensurePrograms('pgbouncer', ['pgbouncer'], log);
 }
 
-async function ensurePrograms(
+function ensurePrograms(
   name: string,
   programs: readonly string[],
   log: (line: string) => void,
 ): Promise<boolean> {
-  if (programs.every(onPath)) return true;
+  return ensurePackage(name, () => programs.every(onPath), log);
+}
+
+async function ensurePackage(
+  name: string,
+  isThere: () => boolean,
+  log: (line: string) => void,
+): Promise<boolean> {
+  if (isThere()) return true;
   if (!canInstall()) return false;
   await install([name], log);
   return true;
