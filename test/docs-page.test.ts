@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { docsApp } from '../functions/docs/app.ts';
 import { readPageFiles } from '../functions/docs/page-files.ts';
-import { docsPageFile } from '../scripts/docs-page.ts';
+import { docsPageFile, llmsFile } from '../scripts/docs-page.ts';
 import { readSettings } from '../shared/env.ts';
 import { httpApp } from '../shared/http/app.ts';
 import { createLogger } from '../shared/telemetry.ts';
@@ -42,7 +45,7 @@ test.each(loaded)('%s may be kept for ever, as its name changes with its text', 
   expect((await response.text()).length).toBeGreaterThan(100);
 });
 
-test.each(['/analytics/v1/docs', '/analytics/v1/openapi.json'])(
+test.each(['/analytics/v1/docs', '/analytics/v1/openapi.json', '/analytics/v1/llms.txt'])(
   '%s is asked for anew, and sent again only when it has changed',
   async (path) => {
     const first = await app.request(path);
@@ -55,6 +58,42 @@ test.each(['/analytics/v1/docs', '/analytics/v1/openapi.json'])(
     expect(other.status).toBe(200);
   },
 );
+
+describe('the guide for machines', () => {
+  const linksIn = (text: string) =>
+    [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);
+
+  test('links to what is there, in the repository and in the API', async () => {
+    const links = linksIn(await readFile(llmsFile, 'utf8'));
+    const [served, kept] = [true, false].map((isServed) =>
+      links.filter((link) => link.startsWith('/') === isServed),
+    );
+    expect(served).toContain('/analytics/v1/openapi.json');
+    expect(kept).toContain('README.md');
+    for (const link of served ?? []) expect((await app.request(link)).status, link).toBe(200);
+    for (const link of kept ?? []) {
+      expect(existsSync(join(dirname(llmsFile), link)), link).toBe(true);
+    }
+  });
+
+  test('is served without links to what is not', async () => {
+    const response = await app.request('/analytics/v1/llms.txt');
+    expect(response.headers.get('Content-Type')).toBe('text/plain; charset=utf-8');
+    const text = await response.text();
+    expect(text).toMatch(/^# Analytics Service\n\n> /);
+    expect(linksIn(text)).toEqual(['/analytics/v1/openapi.json', '/analytics/v1/docs']);
+  });
+
+  test('names only routes that the document has', async () => {
+    const paths = z
+      .object({ paths: z.record(z.string(), z.unknown()) })
+      .parse(JSON.parse(await readFile(docsPageFile('openapi.json'), 'utf8'))).paths;
+    const text = await readFile(llmsFile, 'utf8');
+    const named = [...text.matchAll(/`(?:GET|POST) ([^`]+)`/g)].map(([, path = '']) => path);
+    expect(named.length).toBeGreaterThan(2);
+    for (const path of named) expect(Object.keys(paths)).toContain(path);
+  });
+});
 
 test('what is large is compressed for who takes it', async () => {
   const headers = { 'Accept-Encoding': 'gzip' };

@@ -3,10 +3,11 @@ import { compress } from 'hono/compress';
 import { etag } from 'hono/etag';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { onNotFound } from '../../shared/http/problem.ts';
+import { machineText } from './machine-text.ts';
 import { contentSecurityPolicy, docsPage } from './page.ts';
 import type { PageFiles } from './page-files.ts';
 
-/** The API's document, and a page to read it and try it. Open to everybody, all from memory. */
+/** The API's document, a page to read it and try it, and a guide for machines. Open to everybody, all from memory. */
 export function docsApp(files: PageFiles): Hono<AppEnv> {
   const app = new Hono<AppEnv>().basePath('/analytics/v1');
   const { html, assets } = docsPage(files);
@@ -17,6 +18,13 @@ export function docsApp(files: PageFiles): Hono<AppEnv> {
     context.body(files['openapi.json'], 200, {
       ...revalidated,
       'Content-Type': 'application/json',
+    }),
+  );
+
+  app.get('/llms.txt', compress(), etag(), (context) =>
+    context.body(machineText(files['llms.txt']), 200, {
+      ...revalidated,
+      'Content-Type': 'text/plain; charset=utf-8',
     }),
   );
 

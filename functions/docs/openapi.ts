@@ -30,6 +30,30 @@ export const docsOperations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/llms.txt',
+    operationId: 'getGuideForMachines',
+    tag: 'Status',
+    summary: 'What machines that read this should know',
+    description: 'Markdown by the convention of llmstxt.org, with links to this document.',
+    access: 'everybody',
+    answers: {
+      200: {
+        description: 'The guide.',
+        headers: etag,
+        content: {
+          'text/plain': {
+            schema: z.string(),
+            examples: { shortened: '# Analytics Service\n' },
+          },
+        },
+      },
+      304: { description: 'It is the one of If-None-Match.', headers: etag },
+    },
+    refusals: {},
+    usesStores: false,
+  },
+  {
+    method: 'get',
     path: '/docs',
     operationId: 'getDocs',
     tag: 'Status',

@@ -1,7 +1,12 @@
 import { readFile } from 'node:fs/promises';
 
-/** What the page is made of beside our own few lines. */
-export const pageFileNames = ['openapi.json', 'swagger-ui-bundle.js', 'swagger-ui.css'] as const;
+/** What the page and the texts for machines are made of beside our own few lines. */
+export const pageFileNames = [
+  'openapi.json',
+  'llms.txt',
+  'swagger-ui-bundle.js',
+  'swagger-ui.css',
+] as const;
 export type PageFileName = (typeof pageFileNames)[number];
 export type PageFiles = Readonly<Record<PageFileName, string>>;
 
@@ -10,6 +15,7 @@ export async function readPageFiles(pathOf: (name: PageFileName) => string): Pro
   const read = (name: PageFileName) => readFile(pathOf(name), 'utf8');
   return {
     'openapi.json': await read('openapi.json'),
+    'llms.txt': await read('llms.txt'),
     'swagger-ui-bundle.js': await read('swagger-ui-bundle.js'),
     'swagger-ui.css': await read('swagger-ui.css'),
   };

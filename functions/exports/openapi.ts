@@ -54,7 +54,9 @@ export const exportJob = z
   })
   .meta({ id: 'ExportJob' });
 
-export const exportsAnswer = z.object({ items: z.array(exportJob), nextCursor }).meta({ id: 'ExportsAnswer' });
+export const exportsAnswer = z
+  .object({ items: z.array(exportJob), nextCursor })
+  .meta({ id: 'ExportsAnswer' });
 
 const manifest = z
   .object({

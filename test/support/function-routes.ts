@@ -63,7 +63,12 @@ export function functionRoutes(): FunctionRoute[] {
     events: { eventsApp: eventsApp({ sink, access, settings }) },
     exports: { exportsApp: exportsApp({ database, access, settings, store, announce: null }) },
     docs: {
-      docsApp: docsApp({ 'openapi.json': '', 'swagger-ui-bundle.js': '', 'swagger-ui.css': '' }),
+      docsApp: docsApp({
+        'openapi.json': '',
+        'llms.txt': '',
+        'swagger-ui-bundle.js': '',
+        'swagger-ui.css': '',
+      }),
     },
     refresh: {
       refreshApp: refreshApp({ database, storage, cache, brokers, settings, logger }),
