@@ -4,6 +4,7 @@ import { type Database, type Queryable, sqlState } from './db.ts';
 import { knownDepths } from './dead-letter-depth.ts';
 import { exportStatuses } from './export-job.ts';
 import { freshnessLags } from './freshness-lag.ts';
+import { orgNames } from './org-names.ts';
 import { type RecentUsage, recentUsage } from './recent-usage.ts';
 import { undeliveredEvents } from './undelivered-events.ts';
 
@@ -36,14 +37,15 @@ export async function pipelineMetrics(database: Database): Promise<string> {
     const now = clock?.now ?? new Date();
     await ingestion(snapshot, metrics, now);
     await deadLetters(snapshot, metrics, now);
-    await freshness(snapshot, metrics, now);
+    const name = orgInfo(snapshot, metrics);
+    await name(await freshness(snapshot, metrics, now));
     await rollup(snapshot, metrics);
     await exports(snapshot, metrics, now);
     await undelivered(snapshot, metrics);
     await quality(snapshot, metrics);
     // Last, since it reads raw rows: where there are too many of them for the time there is, the
     // rest is worth having all the same.
-    await usage(snapshot, metrics, now);
+    await name(await usage(snapshot, metrics, now));
   });
   return registry.metrics();
 }
@@ -128,7 +130,8 @@ async function deadLetters(snapshot: Queryable, { gauge }: Metrics, now: Date) {
   }
 }
 
-async function freshness(snapshot: Queryable, { gauge }: Metrics, now: Date) {
+/** @returns the orgs that are listed */
+async function freshness(snapshot: Queryable, { gauge }: Metrics, now: Date): Promise<string[]> {
   const { maxSeconds, orgs } = await freshnessLags(snapshot, now);
   const byOrg = gauge(
     'analytics_freshness_lag_seconds',
@@ -137,6 +140,23 @@ async function freshness(snapshot: Queryable, { gauge }: Metrics, now: Date) {
   );
   for (const { orgId, seconds } of orgs) byOrg.set({ org_id: orgId }, seconds);
   gauge('analytics_freshness_lag_seconds_max', 'The same of the worst org').set(maxSeconds);
+  return orgs.map(({ orgId }) => orgId);
+}
+
+/** Names beside the numbers, so that an org's series go on under another name. */
+function orgInfo(snapshot: Queryable, { gauge }: Metrics) {
+  const info = gauge(
+    'analytics_org_info',
+    'What the orgs of the other series are called, always 1; org_name is the id where no name is known',
+    ['org_id', 'org_name'],
+  );
+  return async (orgIds: readonly string[]): Promise<void> => {
+    // Nor may anything be asked once raw events could not be read in time.
+    if (orgIds.length === 0) return;
+    for (const [orgId, name] of await orgNames(snapshot, orgIds)) {
+      info.set({ org_id: orgId, org_name: name }, 1);
+    }
+  };
 }
 
 async function rollup(snapshot: Queryable, { gauge }: Metrics) {
@@ -225,14 +245,18 @@ async function quality(snapshot: Queryable, { gauge }: Metrics) {
   ).set(lastSyntheticSuccessAt);
 }
 
-/** The greatest of nothing is 0, so that alerts resolve where nobody sends. */
-async function usage(snapshot: Queryable, { gauge }: Metrics, now: Date) {
+/**
+ * The greatest of nothing is 0, so that alerts resolve where nobody sends.
+ *
+ * @returns the orgs that are listed
+ */
+async function usage(snapshot: Queryable, { gauge }: Metrics, now: Date): Promise<string[]> {
   let orgs: RecentUsage[];
   try {
     orgs = await recentUsage(snapshot, now);
   } catch (error) {
     const queryCanceled = '57014';
-    if (sqlState(error) === queryCanceled) return;
+    if (sqlState(error) === queryCanceled) return [];
     throw error;
   }
   const errorRate = gauge(
@@ -240,7 +264,9 @@ async function usage(snapshot: Queryable, { gauge }: Metrics, now: Date) {
     'Share of events of the last 5 minutes that did not succeed, the 50 worst orgs with at least 20',
     ['org_id'],
   );
+  const listed = new Set<string>();
   for (const org of worst(orgs, (one) => one.errorRate)) {
+    listed.add(org.orgId);
     errorRate.set({ org_id: org.orgId }, org.errorRate);
   }
   gauge('analytics_usage_error_rate_max', 'The same of the worst org').set(
@@ -256,10 +282,12 @@ async function usage(snapshot: Queryable, { gauge }: Metrics, now: Date) {
   ]);
   for (const [quantile, field] of quantiles) {
     for (const { orgId, latencyMs } of worst(orgs, (one) => one.latencyMs[field])) {
+      listed.add(orgId);
       latency.set({ org_id: orgId, quantile }, latencyMs[field]);
     }
     latencyMax.set({ quantile }, Math.max(0, ...orgs.map((org) => org.latencyMs[field])));
   }
+  return [...listed];
 }
 
 /** Equals in the order they come in, so that the sets stay put. */

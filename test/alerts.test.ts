@@ -404,6 +404,21 @@ function usageScenarios(): Scenario[] {
       at: { '64m': {}, '68m': spike('1.1%') },
     },
     {
+      name: 'an org whose name is known is told by it too',
+      series: {
+        [rate]: `0x60 0.011x${long}`,
+        [`analytics_org_info{org_id="${org}",org_name="Acme & Co",instance="a"}`]: steady(1),
+        [`analytics_org_info{org_id="${other}",org_name="${other}",instance="a"}`]: steady(1),
+      },
+      at: {
+        '68m': {
+          AnalyticsErrorRateSpike: ofOrg(
+            `The error rate of org ${org} (Acme & Co) tripled within 15 minutes, to 1.1%`,
+          ),
+        },
+      },
+    },
+    {
       name: 'twice as many errors, or a threefold rate below 1%, or one short burst is no spike',
       series: {
         [rate]: `0.02x60 0.04x${long}`,

@@ -88,6 +88,7 @@ describe('the contract', () => {
       'analytics_ingestion_lag_messages{stream="http"}',
       'analytics_ingestion_lag_seconds{stream="http"}',
       `analytics_freshness_lag_seconds{${org}}`,
+      `analytics_org_info{${org},org_name="${orgId}"}`,
       'analytics_freshness_lag_seconds_max',
       'analytics_rollup_last_success_timestamp_seconds',
       'analytics_rollup_duration_seconds',
@@ -285,6 +286,9 @@ describe('the last five minutes', () => {
     const samples = await scrape();
     const rates = byLabel(samples, 'analytics_usage_error_rate', 'org_id');
     expect([...rates.keys()].sort()).toEqual([...orgs].sort());
+    expect([...byLabel(samples, 'analytics_org_info', 'org_id').keys()]).toEqual(
+      expect.arrayContaining(orgs),
+    );
     for (const org of orgs) {
       const own = recent.filter((one) => one.orgId === org);
       expect(own.length).toBeGreaterThan(20);

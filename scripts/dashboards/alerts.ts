@@ -107,13 +107,19 @@ const exportAlerts: readonly AlertRule[] = [
   },
 ];
 
+/** An org in an alert's words: its id, and its name where that is known. */
+const org =
+  '{{ $labels.org_id }}' +
+  `{{ range query (printf "topk(1, analytics_org_info{org_id='%s'})" $labels.org_id) }}` +
+  '{{ if ne .Labels.org_name $labels.org_id }} ({{ .Labels.org_name }}){{ end }}{{ end }}';
+
 const usage: readonly AlertRule[] = [
   {
     alert: 'AnalyticsErrorRateHigh',
     expr: `max by (org_id) (analytics_usage_error_rate) > ${at.errorRatio}`,
     for: '5m',
     severity: 'critical',
-    summary: '{{ $value | humanizePercentage }} of the requests of org {{ $labels.org_id }} fail',
+    summary: `{{ $value | humanizePercentage }} of the requests of org ${org} fail`,
     description:
       'Errors, timeouts and throttled requests of the last 5 minutes, for 5 minutes. Orgs with ' +
       'fewer than 20 requests in 5 minutes are left out.',
@@ -140,7 +146,7 @@ and (
     for: '5m',
     severity: 'critical',
     summary:
-      'The error rate of org {{ $labels.org_id }} tripled within 15 minutes, to ' +
+      `The error rate of org ${org} tripled within 15 minutes, to ` +
       '{{ $value | humanizePercentage }}',
     description:
       'Three times that of 15 minutes before and above 1%, for 5 minutes: the rate is that of ' +
@@ -151,7 +157,7 @@ and (
     expr: `max by (org_id) (analytics_usage_latency_ms{quantile="0.95"}) > ${at.latencyP95Ms}`,
     for: '10m',
     severity: 'warning',
-    summary: 'The p95 latency of org {{ $labels.org_id }} is {{ $value | humanize }} ms',
+    summary: `The p95 latency of org ${org} is {{ $value | humanize }} ms`,
     description: 'Of the requests of the last 5 minutes, for 10 minutes.',
   },
   {
@@ -159,7 +165,7 @@ and (
     expr: `max by (org_id) (analytics_usage_latency_ms{quantile="0.99"}) > ${at.latencyP99Ms}`,
     for: '5m',
     severity: 'critical',
-    summary: 'The p99 latency of org {{ $labels.org_id }} is {{ $value | humanize }} ms',
+    summary: `The p99 latency of org ${org} is {{ $value | humanize }} ms`,
     description: 'Of the requests of the last 5 minutes, for 5 minutes.',
   },
 ];

@@ -6,6 +6,7 @@ import {
   invocations,
   joinModels,
   modelName,
+  namedByOrg,
   rollup,
   seriesBy,
 } from './scope.ts';
@@ -208,7 +209,7 @@ limit 100`,
           limit: { bad: thresholds.errorRatio },
           runbook: 'analyticserrorratehigh',
           width: 8,
-          queries: [{ expr: 'max by (org_id) (analytics_usage_error_rate)', legend: '{{org_id}}' }],
+          queries: [{ expr: namedByOrg('analytics_usage_error_rate'), legend: '{{org_name}}' }],
         }),
         timeSeries({
           title: 'p95 latency by org, live',
@@ -219,8 +220,8 @@ limit 100`,
           width: 8,
           queries: [
             {
-              expr: 'max by (org_id) (analytics_usage_latency_ms{quantile="0.95"})',
-              legend: '{{org_id}}',
+              expr: namedByOrg('analytics_usage_latency_ms{quantile="0.95"}'),
+              legend: '{{org_name}}',
             },
           ],
         }),
@@ -233,8 +234,8 @@ limit 100`,
           width: 8,
           queries: [
             {
-              expr: 'max by (org_id) (analytics_usage_latency_ms{quantile="0.99"})',
-              legend: '{{org_id}}',
+              expr: namedByOrg('analytics_usage_latency_ms{quantile="0.99"}'),
+              legend: '{{org_name}}',
             },
           ],
         }),

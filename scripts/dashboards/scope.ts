@@ -36,3 +36,14 @@ export function totalOf(measure: string, as: string): string {
 from ${rollup} d
 where ${inRange}`;
 }
+
+/**
+ * Prometheus' series by org, under the orgs' names: for the legend `{{org_name}}`. Replicas that
+ * were not all asked since an org was renamed tell two names of it: one is taken.
+ */
+export function namedByOrg(metric: string): string {
+  return (
+    `max by (org_id) (${metric})\n` +
+    '  * on (org_id) group_left (org_name) topk by (org_id) (1, analytics_org_info)'
+  );
+}

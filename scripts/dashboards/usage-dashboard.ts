@@ -7,6 +7,7 @@ import {
   joinModels,
   joinOrgs,
   modelName,
+  namedByOrg,
   orgName,
   rollup,
   seriesBy,
@@ -224,7 +225,7 @@ order by 1`,
           runbook: 'analyticsfreshnesslaghigh',
           width: 8,
           queries: [
-            { expr: 'max by (org_id) (analytics_freshness_lag_seconds)', legend: '{{org_id}}' },
+            { expr: namedByOrg('analytics_freshness_lag_seconds'), legend: '{{org_name}}' },
           ],
         }),
         table({
