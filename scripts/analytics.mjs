@@ -10,3 +10,5 @@ register();
 process.stdout.on('error', (error) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 const { runAnalytics } = await import('./cli/main.ts');
 process.exitCode = await runAnalytics(process.argv.slice(2));
+// What a client leaves open behind it must not keep a command that is done.
+setTimeout(() => process.exit(), 3_000).unref();

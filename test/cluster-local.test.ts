@@ -233,9 +233,16 @@ describe.skipIf(hasNoManifests)('an overlay with all its schedules', () => {
 
   test('the smoke command passes', async () => {
     const metricsUrl = `${cluster.metricsUrl}/analytics-status/metrics`;
-    const args = ['scripts/smoke.ts', '--url', cluster.url, '--metrics-url', metricsUrl];
+    const args = [
+      'scripts/analytics.mjs',
+      'smoke',
+      '--url',
+      cluster.url,
+      '--metrics-url',
+      metricsUrl,
+    ];
     const environment = { GATEWAY_SHARED_SECRET: cluster.gatewaySecret };
-    const { code, output } = await run(process.execPath, ['--import', 'tsx', ...args], environment);
+    const { code, output } = await run(process.execPath, args, environment);
     expect(output).toMatch(/^OK: \d+ passed, 0 skipped$/m);
     expect(code).toBe(0);
   });

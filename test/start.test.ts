@@ -97,7 +97,7 @@ test('on nothing but Node it starts, seeds, answers what it suggests, and finds 
   expect(answerForm.parse(reliability).totals.invocations).toBe(invocations);
   expect(freshness).toMatchObject({ status: 'fresh' });
   // Fails with its lines when the exit code is not 0.
-  const smoke = ['--import', 'tsx', 'scripts/smoke.ts', '--url', `http://127.0.0.1:${port}`];
+  const smoke = ['scripts/analytics.mjs', 'smoke', '--url', `http://127.0.0.1:${port}`];
   const { PATH = '', HOME = '' } = process.env;
   const { stdout } = await run(process.execPath, smoke, { env: { PATH, HOME } });
   expect(stdout).toMatch(/\nOK: \d+ passed, 0 skipped\n$/);

@@ -65,7 +65,7 @@ const body: Record<string, Content> = {
   },
 };
 
-export const eventsAnswer = z
+const eventsAnswer = z
   .object({
     accepted: count,
     rejected: count,

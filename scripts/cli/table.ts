@@ -36,7 +36,7 @@ const nothing = {
 };
 
 /** Standard output, by the convention of https://no-color.org. */
-export function standardOutput(): Surface {
+function standardOutput(): Surface {
   const isTerminal = process.stdout.isTTY === true;
   return { isTerminal, hasColour: isTerminal && !process.env.NO_COLOR };
 }
