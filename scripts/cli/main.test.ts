@@ -29,6 +29,7 @@ test.each([
   ['exports create --format pdf', 'exports: option'],
   ['exports create --timeout soon', 'exports: --timeout must be a duration'],
   ['exports create --all-orgs --model chat', 'exports: --model must be an id with --all-orgs'],
+  ['exports create --output package.json', 'exports: package.json is there already: --force'],
   ['exports list --status done', 'exports: option'],
   ['exports show', "exports: missing required argument 'export'"],
   ['exports show ../etc', 'exports: ../etc must be the id of an export'],

@@ -13,6 +13,7 @@ import {
 } from '../window-options.ts';
 import { downloadExport, type SaveOptions } from './download.ts';
 import { type ExportsOptions, placeOf } from './place.ts';
+import { refuseTaken } from './save-file.ts';
 import { waitForExport } from './wait.ts';
 
 interface CreateOptions
@@ -31,6 +32,8 @@ const granularityNames = { hour: 'hourly', day: 'daily', month: 'monthly' } as c
 /** Asks for an export; with `wait` until it is there, with `output` until it is saved. */
 export async function createExport(options: CreateOptions): Promise<undefined> {
   const place = placeOf(options);
+  // Better known before an export is made for it.
+  if (options.output !== undefined) await refuseTaken(options.output, options.force);
   const { api, path, orgId } = place;
   const { granularity, timezone, format, model, timeout: timeoutMs } = options;
   if (orgId === null && model.some((one) => !/^[0-9a-f-]{36}$/i.test(one))) {

@@ -4,7 +4,7 @@ import { note, say, sayJson } from '../output.ts';
 import { printable } from '../printable.ts';
 import { openProgress } from '../progress.ts';
 import { type ExportsOptions, type ExportsPlace, placeOf } from './place.ts';
-import { FileFault, fetchFile, saveFile } from './save-file.ts';
+import { FileFault, fetchFile, refuseTaken, saveFile } from './save-file.ts';
 
 export interface SaveOptions {
   /** Where the file goes; by default a name made of the export's id. */
@@ -28,6 +28,7 @@ export async function downloadExport(
   const { value: job } = await place.api.ask(`${place.path}/${jobId}`, jobForm);
   const expected = expectedOf(job);
   const path = options.output ?? `export-${jobId}.csv`;
+  await refuseTaken(path, options.force);
   const progress = openProgress('download', 'bytes');
   try {
     await retrying(async () => {

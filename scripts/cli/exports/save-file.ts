@@ -22,8 +22,7 @@ export async function saveFile(
   force: boolean,
   write: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
-  const taken = new UsageError(`${path} is there already: --force writes over it`);
-  if (!force && (await exists(path))) throw taken;
+  await refuseTaken(path, force);
   const part = `${path}.part`;
   // Of a run that was killed. Made anew rather than opened: it may be a link to elsewhere.
   await rm(part, { force: true });
@@ -36,10 +35,19 @@ export async function saveFile(
       await file.close();
     }
     if (force) await rename(part, path);
-    else if (!(await placed(part, path))) throw taken;
+    else if (!(await placed(part, path))) throw taken(path);
   } finally {
     await rm(part, { force: true });
   }
+}
+
+/** @throws UsageError where there is a file already, unless it is to be written over */
+export async function refuseTaken(path: string, force: boolean): Promise<void> {
+  if (!force && (await exists(path))) throw taken(path);
+}
+
+function taken(path: string): UsageError {
+  return new UsageError(`${path} is there already: --force writes over it`);
 }
 
 /** Unlike a rename a link does not replace what somebody has put there meanwhile. */
