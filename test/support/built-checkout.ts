@@ -9,7 +9,16 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A copy of this checkout with every function built, so that nobody's `dist/` is pulled away. */
 export async function builtCheckout(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'analytics-checkout-'));
-  for (const part of ['functions', 'scripts', 'shared', 'migrations', 'docs', 'package.json']) {
+  const parts = [
+    'functions',
+    'scripts',
+    'shared',
+    'migrations',
+    'docs',
+    'llms.txt',
+    'package.json',
+  ];
+  for (const part of parts) {
     await cp(join(root, part), join(folder, part), {
       recursive: true,
       filter: (path) => basename(path) !== 'dist',
