@@ -57,6 +57,7 @@ begin
       ('error_hourly', '*'),
       ('error_daily', '*'),
       ('freshness_status', '*'),
+      ('orgs', 'org_id, name'),
       -- Without the worker's bookkeeping.
       ('export_jobs', 'job_id, org_id, status, format, granularity, timezone, models, range_start,
          range_end, initiated_by, idempotency_key, attempts, created_at, started_at, completed_at,

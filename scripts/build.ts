@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { cp, mkdir, rm } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
 import { pageFileNames } from '../functions/docs/page-files.ts';
+import { buildConsolePage } from './console-page.ts';
 import { docsPageFile } from './docs-page.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -13,6 +14,9 @@ const migrator = 'bootstrap';
 
 /** The one that shows the API's document. */
 const reader = 'docs';
+
+/** The one whose page runs in a browser. */
+const browsed = 'console';
 
 /**
  * One self-contained CommonJS bundle for each function, in its own `dist/`, since a build on the
@@ -27,6 +31,7 @@ export async function buildFunctions(): Promise<string[]> {
       await bundleFunction(name, outdir);
       if (name === migrator) await copyMigrations(join(outdir, 'migrations'));
       if (name === reader) await copyPage(join(outdir, 'page'));
+      if (name === browsed) await writeConsolePage(join(outdir, 'page'));
     }),
   );
   return names;
@@ -49,6 +54,11 @@ async function copyMigrations(folder: string): Promise<void> {
 async function copyPage(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const name of pageFileNames) await cp(docsPageFile(name), join(folder, name));
+}
+
+async function writeConsolePage(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of await buildConsolePage()) await writeFile(join(folder, name), bytes);
 }
 
 /** One function's bundle. `isReadable` keeps names, for a test that looks at what it loads. */

@@ -17,6 +17,7 @@ await describeOverlays((objects) => {
   test('there is a pod for each function, the consumer and the bootstrap', () => {
     expect(pods.map(({ name }) => name.replace('analytics-', '')).sort()).toEqual([
       'bootstrap',
+      'console',
       'consumer',
       'docs',
       'events',

@@ -130,11 +130,22 @@ export function exportsApp(deps: ExportsDeps): Hono<AppEnv> {
       const filename = filenameOf(job);
       const contentType = 'text/csv; charset=utf-8';
       const url = await store.signedUrl(objectKey, { filename, contentType, ttlMs });
+      // A page cannot send its credentials along with a link, nor see where a redirect leads.
+      if (asksForJson(context)) {
+        const urlExpiresAt = new Date(Date.now() + ttlMs).toISOString();
+        return json(context, { url, filename, urlExpiresAt });
+      }
       context.header('Cache-Control', 'no-store');
       return context.redirect(url, 302);
     });
   }
   return app;
+}
+
+/** Whether the link itself is wanted, rather than to be led to it. */
+function asksForJson(context: Context<AppEnv>): boolean {
+  const [type = ''] = (context.req.header('Accept') ?? '').split(/[,;]/, 1);
+  return type.trim().toLowerCase() === 'application/json';
 }
 
 /** @throws ServiceError `not_found` while there is no file, `gone` once it has expired. */

@@ -90,6 +90,14 @@ const manifest = z
   })
   .meta({ id: 'ExportManifest' });
 
+const link = z
+  .object({
+    url: z.string().describe('Signed: whoever has it may fetch the file.'),
+    filename: z.string().describe('What the file is saved as.'),
+    urlExpiresAt: instant,
+  })
+  .meta({ id: 'ExportLink' });
+
 const homes: readonly Home[] = [
   { path: '/orgs/{orgId}/exports', suffix: '', whose: 'of an org', isAllOrgs: false },
   { path: '/exports', suffix: 'OfAllOrgs', whose: 'over all orgs', isAllOrgs: true },
@@ -223,9 +231,24 @@ function operationsAt(home: Home): Operation[] {
       summary: `The file of an export ${whose}`,
       description:
         'Leads to a signed address of the object store, which needs no headers and lasts for a ' +
-        'while. A page of another origin may not be able to follow: use the address itself.',
+        'while. With `Accept: application/json` it is told instead, for pages that cannot follow.',
       access: access(roles.exportsDownload),
       answers: {
+        200: {
+          description: 'Where the file is, where JSON was asked for.',
+          content: {
+            'application/json': {
+              schema: link,
+              examples: {
+                link: {
+                  url: 'https://objects.example.com/analytics-exports/analytics/exports/export.csv',
+                  filename: 'usage-daily_all_2026-11-16_2026-11-22_8f14e45f.csv',
+                  urlExpiresAt: '2026-11-23T20:00:03.120Z',
+                },
+              },
+            },
+          },
+        },
         302: {
           description: 'The file is there.',
           headers: { Location: 'The signed address.' },

@@ -22,7 +22,7 @@ import {
   windowParameters,
   windowRequest,
 } from '../../shared/http/window-request.ts';
-import { modelsQuery } from '../../shared/models-query.ts';
+import { modelsQuery, orgName } from '../../shared/models-query.ts';
 import { type OrgCursor, orgsQuery } from '../../shared/orgs-query.ts';
 import { pendingBatches } from '../../shared/pending-batches.ts';
 import { planWindow } from '../../shared/time-window.ts';
@@ -57,11 +57,14 @@ export function usageApp({ database, access, settings }: UsageDeps): Hono<AppEnv
     access.authorize(context, { action: 'models:read', anyOf, orgId });
     requireOrgId(orgId);
     parseQuery(context, z.strictObject({}));
-    const models = await database.transaction(
+    const answer = await database.transaction(
       { mode: 'snapshot', tenant: orgId },
-      async (snapshot) => modelsQuery(snapshot, orgId, await pendingBatches(snapshot)),
+      async (snapshot) => ({
+        orgName: await orgName(snapshot, orgId),
+        models: await modelsQuery(snapshot, orgId, await pendingBatches(snapshot)),
+      }),
     );
-    return json(context, { orgId, models });
+    return json(context, { orgId, ...answer });
   });
 
   app.get('/orgs', async (context) => {

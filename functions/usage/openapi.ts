@@ -33,6 +33,7 @@ export const usageAnswer = windowHead
 export const modelsAnswer = z
   .object({
     orgId: uuid,
+    orgName: z.string().nullable().describe('Null where the catalog does not know it.'),
     models: z.array(
       z
         .object({
@@ -134,6 +135,7 @@ export const usageOperations: readonly Operation[] = [
             examples: {
               one: {
                 orgId: exampleIds.org,
+                orgName: 'Acme',
                 models: [
                   {
                     modelId: exampleIds.model,

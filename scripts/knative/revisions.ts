@@ -34,8 +34,9 @@ export const revisions: Readonly<Record<string, RevisionSettings>> = {
   events: { timeoutSeconds: 60, scaleDownDelay: '2m' },
   // Whoever asked for an export comes back for its status.
   exports: { timeoutSeconds: 60, lastPodRetention: '5m' },
-  // Answers from memory.
+  // Answer from memory.
   docs: { timeoutSeconds: 60 },
+  console: { timeoutSeconds: 60 },
   // A fold that is cut off has committed batch by batch, and the next ping goes on with the rest.
   // Pinged each minute, which is just as long as Knative's window: the last pod stays for another
   // two, so that it is not ended between two pings.

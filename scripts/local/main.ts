@@ -109,6 +109,7 @@ function greeting(settings: Settings, { port }: Server, dataFolder: string | nul
   const week = `start=${day(-6)}T00:00:00Z&end=${day(1)}T00:00:00Z`;
   const where = {
     API: `${base} (every function, one process)`,
+    console: `http://127.0.0.1:${port}/analytics/console (open it in a browser)`,
     docs: `${base}/docs (read and try it in a browser)`,
     database:
       dataFolder === null

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { consoleApp } from '../../functions/console/app.ts';
+import { type Page, pageOf } from '../../functions/console/page.ts';
 import { type ConsumerDeps, startConsumer } from '../../functions/consumer/consumer.ts';
 import { docsApp } from '../../functions/docs/app.ts';
 import { readPageFiles } from '../../functions/docs/page-files.ts';
@@ -34,9 +36,17 @@ import { openS3Store } from '../../shared/s3-store.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import type { Logger } from '../../shared/telemetry.ts';
 import { activeTrace } from '../../shared/tracing.ts';
+import { buildConsolePage } from '../console-page.ts';
 import { docsPageFile } from '../docs-page.ts';
 import { exportFilesApp } from './export-files.ts';
 import { loopbackOnly } from './loopback-only.ts';
+
+/** Built when somebody first opens it: the other answers do not wait for that. */
+let builtPage: Promise<Page> | undefined;
+function consolePage(): Promise<Page> {
+  builtPage ??= buildConsolePage().then(pageOf);
+  return builtPage;
+}
 
 /** Every function mounted in one process, with the schedules running. */
 export interface LocalService {
@@ -153,6 +163,7 @@ export async function openService(
       eventsApp({ sink, access, settings }),
       exportsApp({ database, access, settings, store, announce }),
       docsApp(await readPageFiles(docsPageFile)),
+      consoleApp({ settings, page: consolePage }),
       ...(folder === null ? [] : [exportFilesApp(folder)]),
       loopbackOnly(refreshApp(refreshDeps, '/internal/refresh')),
       loopbackOnly(exportWorkerApp(exports, '/internal/export-worker')),

@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { consoleApp } from '../../functions/console/app.ts';
 import { docsApp } from '../../functions/docs/app.ts';
 import { eventsApp } from '../../functions/events/app.ts';
 import { exportWorkerApp } from '../../functions/export-worker/app.ts';
@@ -70,6 +71,7 @@ export function functionRoutes(): FunctionRoute[] {
         'swagger-ui.css': '',
       }),
     },
+    console: { consoleApp: consoleApp({ settings, page: async () => new Map() }) },
     refresh: {
       refreshApp: refreshApp({ database, storage, cache, brokers, settings, logger }),
     },

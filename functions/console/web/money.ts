@@ -1,0 +1,78 @@
+/**
+ * Costs are decimals and stay such: whole millionths of the currency's unit, which are the
+ * ten-thousandths of a cent that the API gives. Only a chart's height is a float.
+ */
+export type Money = bigint;
+
+const unitDigits = 6;
+
+/** @param cents a decimal with at most 4 places, as the API writes it */
+export function moneyOf(cents: string): Money {
+  const [, whole, fraction = ''] = /^(\d+)(?:\.(\d{1,4}))?$/.exec(cents) ?? [];
+  if (whole === undefined) throw new Error(`${cents} is not an amount in cents`);
+  return BigInt(whole + fraction.padEnd(4, '0'));
+}
+
+/** Cents with as many places as are needed, as the API writes them. */
+export function centsText(money: Money): string {
+  const digits = money.toString().padStart(5, '0');
+  const fraction = digits.slice(-4).replace(/0+$/, '');
+  return digits.slice(0, -4) + (fraction === '' ? '' : `.${fraction}`);
+}
+
+/** For a chart's scale: near enough to be drawn. */
+export function asNumber(money: Money): number {
+  return Number(money) / 10 ** unitDigits;
+}
+
+/** `$16.90`; below one unit with two more places, as single answers cost fractions of a cent. */
+export function moneyText(money: Money, currency: string): string {
+  const usual = usualDigits(currency);
+  const unit = 10n ** BigInt(unitDigits);
+  return written(money, currency, money > 0n && money < unit ? usual + 2 : usual);
+}
+
+/** Every place there is, and at least the usual ones. */
+export function exactMoneyText(money: Money, currency: string): string {
+  const places = (money % 10n ** BigInt(unitDigits)).toString().padStart(unitDigits, '0');
+  const needed = places.replace(/0+$/, '').length;
+  return written(money, currency, Math.max(needed, usualDigits(currency)));
+}
+
+function usualDigits(currency: string): number {
+  const { maximumFractionDigits = 2 } = currencyFormat(currency).resolvedOptions();
+  return maximumFractionDigits;
+}
+
+function written(money: Money, currency: string, digits: number): string {
+  const step = 10n ** BigInt(unitDigits - digits);
+  // Half up, and digit by digit: a float would show some amounts wrong.
+  const rounded = (money + step / 2n) / step;
+  const scale = 10n ** BigInt(digits);
+  const fraction = digits === 0 ? '' : `.${(rounded % scale).toString().padStart(digits, '0')}`;
+  const parts = currencyFormat(currency, 0).formatToParts(rounded / scale);
+  const last = parts.findLastIndex(({ type }) => type === 'integer');
+  return parts.map(({ value }, index) => (index === last ? value + fraction : value)).join('');
+}
+
+function currencyFormat(currency: string, digits?: number): Intl.NumberFormat {
+  return new Intl.NumberFormat('en', {
+    style: 'currency',
+    currency,
+    ...(digits === undefined
+      ? {}
+      : { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  });
+}
+
+/** For an axis: `$1.2K`. */
+export function shortMoneyText(amount: number, currency: string): string {
+  const small = amount !== 0 && Math.abs(amount) < 1;
+  return new Intl.NumberFormat('en', {
+    style: 'currency',
+    currency,
+    notation: 'compact',
+    minimumFractionDigits: 0,
+    ...(small ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 1 }),
+  }).format(amount);
+}
