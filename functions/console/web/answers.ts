@@ -69,7 +69,24 @@ export const reliabilityAnswer = z.object({
 });
 export type ReliabilityAnswer = z.infer<typeof reliabilityAnswer>;
 
-export const freshnessAnswer = freshness;
+/** Of the org as a whole, as the answers about a window have it. */
+export const freshnessAnswer = z.pipe(
+  z.object({
+    status: freshness.shape.status,
+    lagSeconds: freshness.shape.lagSeconds,
+    completeThrough: freshness.shape.completeThrough,
+    entries: z.array(freshness),
+  }),
+  z.transform(({ entries, ...overall }): Freshness => {
+    const latest = (times: (number | null)[]) =>
+      times.reduce((one, other) => (one === null || (other ?? 0) > one ? other : one), null);
+    return {
+      ...overall,
+      lastEventAt: latest(entries.map(({ lastEventAt }) => lastEventAt)),
+      lastRollupAt: latest(entries.map(({ lastRollupAt }) => lastRollupAt)),
+    };
+  }),
+);
 
 export const modelsAnswer = z.object({
   orgName: z.nullable(text),

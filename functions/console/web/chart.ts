@@ -71,11 +71,8 @@ export function chart(options: ChartOptions): HTMLElement {
     const last = options.bucketStarts.length - 1;
     const from = plot.cursor.idx ?? (step > 0 ? -1 : last + 1);
     const index = Math.min(Math.max(from + step, 0), last);
-    const start = options.bucketStarts[index] ?? options.range.startMs;
-    plot.setCursor({
-      left: plot.valToPos(Math.max(start, options.range.startMs), 'x') + 1,
-      top: height / 3,
-    });
+    const middle = middles(options)[index] ?? options.range.startMs;
+    plot.setCursor({ left: plot.valToPos(middle, 'x'), top: height / 3 });
     spoken.textContent = readingAt(options, index)
       .map(({ label, text }) => `${label}: ${text}`)
       .join(', ');
@@ -83,15 +80,17 @@ export function chart(options: ChartOptions): HTMLElement {
   return el('div', { class: 'chart-box' }, host, spoken);
 }
 
-function plotData({
-  bucketStarts,
-  series,
-  isStacked,
-  over,
-  range,
-}: ChartOptions): uPlot.AlignedData {
-  // The first bucket may begin before the window.
-  const xs = bucketStarts.map((ms) => Math.max(ms, range.startMs));
+/** Where each bucket is drawn: in its middle. The first and last may reach beyond the window. */
+function middles({ bucketStarts, range }: ChartOptions): number[] {
+  return bucketStarts.map((ms, index) => {
+    const endMs = Math.min(bucketStarts[index + 1] ?? range.endMs, range.endMs);
+    return (Math.max(ms, range.startMs) + endMs) / 2;
+  });
+}
+
+function plotData(options: ChartOptions): uPlot.AlignedData {
+  const { series, isStacked, over } = options;
+  const xs = middles(options);
   const sums = xs.map(() => 0);
   const heights = series.map(({ values }) =>
     values.map((value, index) => {
@@ -111,7 +110,7 @@ function plotOptions(options: ChartOptions, host: HTMLElement, tip: HTMLElement)
   const color = (name: string) => styles.getPropertyValue(`--${name}`).trim();
   const isBars = isStacked && bucketStarts.length <= barsMax;
   const { bars, stepped, linear } = uPlot.paths;
-  const stack = isBars ? bars?.({ size: [0.82, 72], align: 1 }) : stepped?.({ align: 1 });
+  const stack = isBars ? bars?.({ size: [0.8, 110] }) : stepped?.({ align: 1 });
   const ordered = isStacked ? series.toReversed() : series;
   const axis = {
     stroke: color('muted'),
@@ -137,8 +136,10 @@ function plotOptions(options: ChartOptions, host: HTMLElement, tip: HTMLElement)
       {
         ...axis,
         grid: { show: false },
-        splits: (plot) => tickPlaces(bucketStarts, plot.width),
-        values: (_, places) => places.map((ms) => tickText(ms, granularity, timeZone)),
+        size: 30,
+        splits: (plot) => everyFew(middles(options), plot.width),
+        values: (_, places) =>
+          places.map((ms) => tickText(bucketStarts[indexAt(ms)] ?? ms, granularity, timeZone)),
       },
       {
         ...axis,
@@ -154,9 +155,8 @@ function plotOptions(options: ChartOptions, host: HTMLElement, tip: HTMLElement)
         const ink = color(one.color);
         return isStacked
           ? {
-              stroke: isBars && bucketStarts.length < 100 ? color('surface') : ink,
               fill: ink,
-              width: isBars && bucketStarts.length >= 100 ? 0 : 1,
+              width: 0,
               points: { show: false },
               ...(stack === undefined ? {} : { paths: stack }),
             }
@@ -166,7 +166,7 @@ function plotOptions(options: ChartOptions, host: HTMLElement, tip: HTMLElement)
         ? []
         : [
             {
-              ...line(color(over.color), stepped),
+              ...line(color(over.color), linear),
               dash: [5, 4],
               width: 1.5,
               points: { show: false },
@@ -203,16 +203,16 @@ function line(ink: string, paths: typeof uPlot.paths.linear): uPlot.Series {
     stroke: ink,
     width: 2,
     points: { size: 5, fill: ink, stroke: ink },
-    ...(paths === undefined ? {} : { paths: paths() }),
+    ...(paths === undefined ? {} : { paths: paths({}) }),
   };
 }
 
-/** The starts of buckets under which there is room for a label, evenly apart. */
-function tickPlaces(bucketStarts: readonly number[], width: number): number[] {
+/** The buckets under which there is room for a label, evenly apart. */
+function everyFew(places: readonly number[], width: number): number[] {
   const room = Math.max(Math.floor((width - 72) / 84), 2);
-  const least = Math.ceil(bucketStarts.length / room);
+  const least = Math.ceil(places.length / room);
   const step = [1, 2, 3, 4, 6, 7, 8, 12, 14, 24, 28, 48, 56].find((one) => one >= least) ?? least;
-  return bucketStarts.filter((_, index) => index % step === 0);
+  return places.filter((_, index) => index % step === 0);
 }
 
 interface Reading {

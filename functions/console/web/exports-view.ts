@@ -17,9 +17,9 @@ import { errorBox, fill, freshnessBadge, messageBox, type Remedies } from './sta
 /** Exports of an org, or over all: made, followed, downloaded and checked. */
 
 const formats = [
-  { value: 'csv', label: 'CSV: usage by bucket, model and client' },
-  { value: 'focus', label: 'FOCUS: FinOps cost format' },
-  { value: 'events', label: 'Events: every raw row' },
+  { value: 'csv', label: 'CSV: usage table' },
+  { value: 'focus', label: 'FOCUS: FinOps costs' },
+  { value: 'events', label: 'Events: raw rows' },
 ];
 const granularities = [
   { value: 'hourly', label: 'Hourly' },
@@ -90,7 +90,7 @@ function orderPanel(
       ...(state.models.length > 0 ? { models: state.models } : {}),
     },
   });
-  const outcome = el('div');
+  const outcome = el('div', { class: 'outcome' });
   const make = button('Make export', () => void order(), { class: 'primary' });
   const order = async () => {
     make.disabled = true;

@@ -99,7 +99,7 @@ function tile({ label, value, exact, change, choose }: Tile): HTMLElement {
         {
           class: `change ${change === null || change.isBad === null ? '' : change.isBad ? 'bad' : 'good'}`,
         },
-        change === null ? 'nothing to compare with' : `${change.text} vs before`,
+        change === null ? 'nothing to compare with' : `${change.text} vs previous period`,
       ),
   ];
   if (choose === undefined) return el('div', { class: 'tile' }, ...content);

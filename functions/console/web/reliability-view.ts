@@ -144,7 +144,7 @@ function totalTiles(totals: ReliabilitySums, before: ReliabilitySums | null): Ti
     {
       label: 'Error rate',
       value: percentText(totals.errorRate),
-      ...change(totals.errorRate, before?.errorRate),
+      ...(before === null ? {} : { change: rateChange(totals.errorRate - before.errorRate) }),
     },
     {
       label: 'Requests',
@@ -160,6 +160,13 @@ function totalTiles(totals: ReliabilitySums, before: ReliabilitySums | null): Ti
       ...change(totals.latencyMs[name], before?.latencyMs[name]),
     })),
   ];
+}
+
+/** In points: a percentage of a percentage would be misread. */
+function rateChange(change: number): NonNullable<Tile['change']> {
+  const sign = change > 0 ? '+' : change < 0 ? '−' : '±';
+  const isBad = Math.abs(change) < 0.0005 ? null : change > 0;
+  return { text: `${sign}${Math.abs(change * 100).toFixed(2)} points`, isBad };
 }
 
 function errorRatePanel(

@@ -175,7 +175,7 @@ export function freshnessBadge(freshness: Freshness, timeZone: string): HTMLElem
       {},
       el('span', { class: 'dot' }),
       el('b', {}, freshnessWords[status]),
-      ` ${summary}`,
+      `, ${summary}`,
     ),
     el('dl', {}, ...facts.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)])),
   );

@@ -98,7 +98,7 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
   const series = shown.map((group, index) => chartSeries(group, label(group.key), index, measure));
   const [all] = total;
   const overlay =
-    wholeBefore === null || before === null
+    wholeBefore === null || before === null || wholeBefore.totals.invocations === 0
       ? null
       : beforeSeries(scene, before, wholeBefore.series, measure);
 
@@ -147,13 +147,13 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
           ...(state.by === 'none' ? [] : shown).map((group) => ({
             label: label(group.key),
             isNumber: true,
-            cell: ({ index }: { index: number }) => textAt(group, index, measure),
+            cell: ({ index }: { index: number }) => cellAt(group, index, measure),
             order: ({ index }: { index: number }) => numberAt(group, index, measure),
           })),
           {
             label: 'Total',
             isNumber: true,
-            cell: ({ index }) => textAt(all, index, measure),
+            cell: ({ index }) => cellAt(all, index, measure),
             order: ({ index }) => numberAt(all, index, measure),
           },
         ],
@@ -166,7 +166,14 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
         : {}),
     }),
     state.by !== 'none' &&
-      rankingPanel(scene, groups, whole.totals, groupsBefore?.series ?? null, measure, request),
+      rankingPanel(
+        scene,
+        groups,
+        whole.totals,
+        groupsBefore !== null && groupsBefore.totals.invocations > 0 ? groupsBefore.series : null,
+        measure,
+        request,
+      ),
   );
 }
 
@@ -238,7 +245,17 @@ function beforeSeries(
 
 function textAt(group: Group<UsageSums> | undefined, index: number, measure: Measure): string {
   const sums = group?.points[index] ?? null;
-  return sums === null ? '–' : measure.exact(sums);
+  return sums === null ? '–' : measure.text(sums);
+}
+
+function cellAt(group: Group<UsageSums> | undefined, index: number, measure: Measure) {
+  const sums = group?.points[index] ?? null;
+  return sums === null ? '–' : valueCell(sums, measure);
+}
+
+/** Rounded to be read, with every digit to be looked at. */
+function valueCell(sums: UsageSums, measure: Measure): HTMLElement {
+  return el('span', { title: measure.exact(sums) }, measure.text(sums));
 }
 
 function numberAt(group: Group<UsageSums> | undefined, index: number, measure: Measure): number {
@@ -326,14 +343,18 @@ function rankingPanel(
           order: ({ key }) => groupLabel(scene, key ?? ''),
         },
         {
+          label: 'Spend',
+          isNumber: true,
+          cell: ({ total }) => valueCell(total, measureOf('cost', config.currency)),
+          order: ({ total }) => asNumber(total.costEstimateCents),
+        },
+        {
           label: `Share of ${metricNames[state.metric].toLowerCase()}`,
           cell: (group) => {
-            const bar = el('span', { class: 'bar', 'aria-hidden': 'true' }, el('i'));
-            bar.firstElementChild?.setAttribute('class', 'fill');
-            if (bar.firstElementChild instanceof HTMLElement) {
-              bar.firstElementChild.style.width = `${shareOf(group) * 100}%`;
-            }
-            return el('span', { class: 'share' }, bar, percentText(shareOf(group)));
+            const filled = el('i', { class: 'fill' });
+            filled.style.width = `${shareOf(group) * 100}%`;
+            const bar = el('span', { class: 'bar', 'aria-hidden': 'true' }, filled);
+            return el('span', { class: 'share' }, bar, el('span', {}, percentText(shareOf(group))));
           },
           order: shareOf,
         },
@@ -350,12 +371,6 @@ function rankingPanel(
                 order: changeAt,
               },
             ]),
-        {
-          label: 'Spend',
-          isNumber: true,
-          cell: ({ total }) => exactMoneyText(total.costEstimateCents, config.currency),
-          order: ({ total }) => asNumber(total.costEstimateCents),
-        },
         {
           label: 'Requests',
           isNumber: true,
