@@ -42,7 +42,7 @@ const rules: Record<string, { tenant: Tenant; operator: 'reads' | 'adds' | 'noth
     tenant: { bookkeeping: ['retired', 'complete_through'] },
     operator: 'reads',
   },
-  orgs: { tenant: 'hidden', operator: 'reads' },
+  orgs: { tenant: 'rows', operator: 'reads' },
   // By name alone, to who knows the id.
   models: { tenant: 'hidden', operator: 'reads' },
   counters: { tenant: 'hidden', operator: 'adds' },

@@ -68,6 +68,11 @@ export function ensurePgBouncer(log: (line: string) => void): Promise<boolean> {
   return ensurePrograms('pgbouncer', ['pgbouncer'], log);
 }
 
+/** Installs Chromium, in which the console is tried. False where it is not to be had. */
+export function ensureChromium(log: (line: string) => void): Promise<boolean> {
+  return ensurePrograms('chromium', ['chromium'], log);
+}
+
 function ensurePrograms(
   name: string,
   programs: readonly string[],

@@ -1,5 +1,9 @@
 import type { TestProject } from 'vitest/node';
-import { ensurePgBouncer, ensurePrometheus } from '../../scripts/services/debian.ts';
+import {
+  ensureChromium,
+  ensurePgBouncer,
+  ensurePrometheus,
+} from '../../scripts/services/debian.ts';
 import { runCommand } from '../../scripts/services/run-command.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
@@ -17,6 +21,8 @@ declare module 'vitest' {
     hasKubectl: boolean;
     /** Whether `pgbouncer` is. */
     hasPgBouncer: boolean;
+    /** Whether `chromium` is. */
+    hasChromium: boolean;
   }
 }
 
@@ -27,6 +33,7 @@ interface Servers {
   hasPrometheus: boolean;
   hasKubectl: boolean;
   hasPgBouncer: boolean;
+  hasChromium: boolean;
   stop(): Promise<void>;
 }
 
@@ -52,6 +59,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('hasPrometheus', has.hasPrometheus);
   project.provide('hasKubectl', has.hasKubectl);
   project.provide('hasPgBouncer', has.hasPgBouncer);
+  project.provide('hasChromium', has.hasChromium);
   return async () => {
     shared.users--;
     if (shared.users > 0) return;
@@ -66,6 +74,7 @@ async function start(): Promise<Servers> {
   const hasPrometheus = await ensurePrometheus(log);
   const hasKubectl = await findKubectl(log);
   const hasPgBouncer = await ensurePgBouncer(log);
+  const hasChromium = await ensureChromium(log);
   const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {
@@ -77,6 +86,7 @@ async function start(): Promise<Servers> {
       hasPrometheus,
       hasKubectl,
       hasPgBouncer,
+      hasChromium,
       async stop() {
         await dropTemplate(url, template)
           .then(() => dropApiLogin(url, apiLogin))

@@ -226,18 +226,19 @@ function readingAt(options: ChartOptions, index: number): Reading[] {
   const start = bucketStarts[index] ?? 0;
   // As they lie above each other.
   const shown = isStacked ? series.toReversed() : series;
-  const lines = [...shown, ...(over === undefined ? [] : [over])].map((one) => ({
-    label: one.label,
-    text: one.texts[index] ?? '–',
-    color: one.color,
-  }));
+  const reading = ({ label, texts, color }: ChartSeries): Reading => ({
+    label,
+    text: texts[index] ?? '–',
+    color,
+  });
   const total = totals?.[index];
   return [
     { label: 'Time', text: bucketText(start, granularity, timeZone), color: null },
-    ...lines,
+    ...shown.map(reading),
     ...(total === undefined || shown.length < 2
       ? []
       : [{ label: 'Total', text: total, color: null }]),
+    ...(over === undefined ? [] : [reading(over)]),
   ];
 }
 
@@ -250,7 +251,7 @@ function showTip(plot: uPlot, tip: HTMLElement, options: ChartOptions): void {
     el('b', {}, time?.text ?? ''),
     ...lines.map(({ label, text, color }) => {
       const swatch = el('i', { class: 'swatch' });
-      if (color !== null) swatch.style.background = `var(--${color})`;
+      if (color !== null) swatch.style.color = `var(--${color})`;
       else swatch.hidden = true;
       return el('div', {}, swatch, el('span', {}, label), el('em', {}, text));
     }),

@@ -52,8 +52,9 @@ export function changeOf(now: number, before: number): number | null {
 /** `+12.3%`, `−4.0%` */
 export function changeText(change: number): string {
   const percent = Math.abs(change) * 100;
-  const sign = change > 0 ? '+' : change < 0 ? '−' : '±';
-  return `${sign}${percent >= 1_000 ? short.format(percent) : percent.toFixed(1)}%`;
+  const text = percent >= 1_000 ? short.format(percent) : percent.toFixed(1);
+  const sign = text === '0.0' ? '±' : change > 0 ? '+' : '−';
+  return `${sign}${text}%`;
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();

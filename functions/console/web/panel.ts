@@ -66,9 +66,9 @@ function legend({ series, over }: ChartOptions): HTMLElement {
   return el(
     'ul',
     { class: 'legend' },
-    ...all.map(({ label, color }) => {
-      const swatch = el('i', { class: color === 'before' ? 'swatch dashed' : 'swatch' });
-      swatch.style.background = color === 'before' ? '' : `var(--${color})`;
+    ...all.map(({ label, color, isDashed }) => {
+      const swatch = el('i', { class: isDashed ? 'swatch dashed' : 'swatch' });
+      swatch.style.color = `var(--${color})`;
       return el('li', {}, swatch, label);
     }),
   );

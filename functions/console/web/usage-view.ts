@@ -232,6 +232,7 @@ function beforeSeries(
   return {
     label: 'Previous period',
     color: 'before',
+    isDashed: true,
     values: bucketStarts.map((_, index) => {
       const sums = at(index);
       return sums === undefined ? (index < starts.length ? 0 : null) : measure.number(sums);

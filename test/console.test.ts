@@ -1,0 +1,481 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
+import { runCommand } from '../scripts/services/run-command.ts';
+import { roles } from '../shared/access.ts';
+import { saveNames } from '../shared/catalog.ts';
+import { openDatabase } from '../shared/db.ts';
+import { parseKeepingCosts } from '../shared/decimal-json.ts';
+import {
+  type ConsolePage,
+  openBrowser,
+  type PageOptions,
+  type ServedConsole,
+  seriousFindings,
+  serveConsole,
+} from './support/console-browser.ts';
+import { eventJson, jsonPost } from './support/event-json.ts';
+import { adminHeaders, type System, startSystem } from './support/system.ts';
+import { sign, startTokenIssuer, validClaims } from './support/token-issuer.ts';
+import { until } from './support/until.ts';
+
+const [acme, globex] = sampleOrgs;
+const [chat] = sampleModels;
+if (chat === undefined) throw new Error('there are no sample models');
+
+const admin = { subject: 'root', roles: ['admin'], orgs: [] };
+const orgAdmin = {
+  subject: 'olga',
+  roles: [roles.usageRead, roles.reliabilityRead, roles.exportsCreate, roles.exportsRead],
+  orgs: [acme],
+};
+const engineer = { subject: 'enno', roles: [roles.reliabilityRead], orgs: [acme] };
+const finance = {
+  subject: 'fiona',
+  roles: [roles.usageRead, roles.exportsCreate, roles.exportsRead, roles.exportsDownload],
+  orgs: [acme],
+};
+const stranger = { ...orgAdmin, subject: 'sven', orgs: [globex] };
+
+const dayMs = 86_400_000;
+const today = Math.floor(Date.now() / dayMs) * dayMs;
+const day = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z');
+const week = { start: day(today - 6 * dayMs), end: day(today + dayMs) };
+const weekQuery = `start=${week.start}&end=${week.end}`;
+
+const usageForm = z.object({
+  series: z.array(z.object({ bucketStart: z.string(), invocations: z.number() })),
+  totals: z.object({ invocations: z.number(), costEstimateCents: z.string() }),
+});
+const reliabilityForm = z.object({
+  totals: z.object({
+    invocations: z.number(),
+    errorRate: z.number(),
+    statusCounts: z.record(z.string(), z.number()),
+    latencyMs: z.object({ p50: z.number(), p95: z.number(), p99: z.number() }),
+  }),
+  topErrors: z.array(z.object({ errorCode: z.string(), count: z.number() })),
+});
+const jobsForm = z.object({ items: z.array(z.object({ checksum: z.string().nullable() })) });
+
+describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
+  let browser: Browser;
+  let system: System;
+  let served: ServedConsole;
+  const opened: ConsolePage[] = [];
+
+  const newPage = async (options: PageOptions, from = served) => {
+    const page = await from.newPage(options);
+    page.page.setDefaultTimeout(20_000);
+    opened.push(page);
+    return page;
+  };
+  const answer = async <Schema extends z.ZodType>(path: string, form: Schema) => {
+    const response = await system.app.request(`/analytics/v1${path}`, { headers: adminHeaders });
+    return form.parse(parseKeepingCosts(await response.text()));
+  };
+
+  beforeAll(async () => {
+    browser = await openBrowser();
+    // Jobs are worked on as they are asked for.
+    system = await startSystem({ exportsEveryMs: 60_000 });
+    served = await serveConsole(system, browser);
+    const events = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour: 6 });
+    for (let from = 0; from < events.length; from += 500) {
+      await system.sink.accept(events.slice(from, from + 500));
+    }
+    const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
+    await saveNames(database, {
+      orgs: sampleOrgs.map((id, index) => ({ id, name: ['Acme', 'Globex'][index] ?? id })),
+      models: sampleModels.map(({ modelId: id, name }) => ({ id, name })),
+    });
+    await until('every event is stored', async () => {
+      const [row] = await database.query<{ stored: number }>(
+        'select count(*)::int as stored from analytics.usage_events',
+      );
+      return row?.stored === events.length;
+    });
+    await database.close();
+    await system.refresh();
+  });
+  afterEach(async () => {
+    for (const { page, faults } of opened.splice(0)) {
+      await page.context().close();
+      expect(faults).toEqual([]);
+    }
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await served?.close();
+    await system?.close();
+  });
+
+  test('an org admin sees a week of one model as the API has it, and takes it along', async () => {
+    const { page, open, drawn } = await newPage({ actor: orgAdmin });
+    await open(`?timezone=UTC&${weekQuery}&granularity=day&modelId=${chat.modelId}`);
+    const asked = `/orgs/${acme}/usage?${weekQuery}&groupBy=none&modelId=${chat.modelId}`;
+    const { totals, series } = await answer(asked, usageForm);
+    expect(await page.locator('.tile .value').first().getAttribute('title')).toBe(
+      dollars(totals.costEstimateCents),
+    );
+    await page.getByRole('button', { name: /^Requests/ }).click();
+    await drawn();
+    const count = page.getByRole('button', { name: /^Requests/ }).locator('.value');
+    expect(await count.textContent()).toBe(totals.invocations.toLocaleString('en'));
+    await page.locator('details.data > summary').click();
+    const cells = await page.locator('details.data tbody td:last-child').allTextContents();
+    const counts = new Map(series.map((point) => [point.bucketStart, point.invocations]));
+    expect(cells).toEqual(
+      Array.from({ length: 7 }, (_, index) =>
+        (counts.get(day(today + (index - 6) * dayMs)) ?? 0).toLocaleString('en'),
+      ),
+    );
+    expect(await page.locator('.legend').textContent()).toBe('chat-largePrevious period');
+    expect(await page.locator('.freshness').textContent()).toMatch(
+      /^Fresh, complete through \d+ \w+ \d{4}, [\d:]+, \d+ s ago/,
+    );
+
+    await page.getByRole('button', { name: 'Copy curl of Requests over time' }).click();
+    const command = await clipboard(page);
+    const told = await runCommand('sh', ['-c', command], { timeoutMs: 20_000 });
+    expect(usageForm.parse(parseKeepingCosts(told)).totals).toEqual(totals);
+    await page.getByRole('button', { name: 'Copy CSV of Requests over time' }).click();
+    const [heading, ...rows] = (await clipboard(page)).trim().split('\r\n');
+    expect(heading).toBe(
+      'bucket_start,id,name,invocations,errors,input_tokens,output_tokens,cost_estimate_cents',
+    );
+    expect(rows).toHaveLength(series.length);
+    for (const row of rows) expect(row).toMatch(new RegExp(`,${chat.modelId},chat-large,\\d+,`));
+  });
+
+  test('values are read by hovering and by keyboard, and dragging zooms into an address', async () => {
+    const { page, open, drawn } = await newPage({ actor: orgAdmin });
+    await open(`?timezone=UTC&${weekQuery}`);
+    const plot = page.locator('.u-over');
+    await plot.hover({ position: { x: 20, y: 100 } });
+    expect(await page.locator('.tip').textContent()).toMatch(
+      new RegExp(`${new Date(week.start).getUTCDate()} \\w+ \\d{4}.*chat-large\\$\\d.*Total\\$\\d`),
+    );
+    await page.locator('.chart').focus();
+    await page.keyboard.press('ArrowRight');
+    expect(await page.locator('.chart-box [aria-live]').textContent()).toMatch(
+      /^Time: .*Total: \$/,
+    );
+    const box = await plot.boundingBox();
+    if (box === null) throw new Error('the chart has no size');
+    const middleOf = (bucket: number) => box.x + (box.width * (bucket + 0.5)) / 7;
+    await page.mouse.move(middleOf(2), box.y + 50);
+    await page.mouse.down();
+    await page.mouse.move(middleOf(3), box.y + 60, { steps: 5 });
+    await page.mouse.up();
+    await drawn();
+    const shown = new URL(page.url()).searchParams;
+    expect({ start: shown.get('start'), end: shown.get('end') }).toEqual({
+      start: day(today - 4 * dayMs),
+      end: day(today - 2 * dayMs),
+    });
+    await page.goBack();
+    await drawn();
+    expect(new URL(page.url()).searchParams.get('start')).toBe(week.start);
+  });
+
+  test('a late event appears', async () => {
+    const { page, open, drawn } = await newPage({ actor: orgAdmin });
+    await open(`?timezone=UTC&${weekQuery}&metric=invocations&by=client`);
+    const count = page.getByRole('button', { name: /^Requests/ }).locator('.value');
+    const before = Number((await count.textContent())?.replaceAll(',', ''));
+    const occurredAt = day(today - 3 * dayMs);
+    const late = eventJson({
+      orgId: acme,
+      modelId: randomUUID(),
+      clientId: 'latecomer',
+      occurredAt,
+    });
+    const posted = await system.app.request('/analytics/v1/events', jsonPost(late, adminHeaders));
+    expect(posted.status).toBe(202);
+    await until('the page shows it', async () => {
+      await page.getByRole('button', { name: 'Refresh' }).click();
+      await drawn();
+      return Number((await count.textContent())?.replaceAll(',', '')) === before + 1;
+    });
+    expect(await page.locator('table').last().textContent()).toContain('latecomer');
+  });
+
+  test('an engineer sees how reliable it was, and is told what is not theirs', async () => {
+    const { page, open, drawn } = await newPage({ actor: engineer });
+    await open(`?view=reliability&timezone=UTC&${weekQuery}`);
+    const { totals, topErrors } = await answer(
+      `/orgs/${acme}/reliability?${weekQuery}&groupBy=none`,
+      reliabilityForm,
+    );
+    const values = await page.locator('.tile .value').allTextContents();
+    expect(values.slice(0, 2)).toEqual([
+      `${(totals.errorRate * 100).toFixed(2)}%`,
+      totals.invocations.toLocaleString('en'),
+    ]);
+    expect(await page.locator('.tile .value').nth(3).getAttribute('title')).toBe(
+      `${totals.latencyMs.p95} ms`,
+    );
+    const mix = page.locator('.panel', { hasText: 'Status mix' });
+    await mix.locator('summary').click();
+    for (const [column, status] of ['success', 'error', 'timeout', 'throttled'].entries()) {
+      const cells = await mix.locator(`tbody td:nth-child(${column + 2})`).allTextContents();
+      const sum = cells.reduce((all, text) => all + Number(text.replaceAll(',', '')), 0);
+      expect(sum, status).toBe(totals.statusCounts[status]);
+    }
+    const errors = page.locator('.panel', { hasText: 'Top errors' }).locator('tbody tr');
+    expect(await errors.first().textContent()).toContain(topErrors[0]?.errorCode ?? '');
+    expect(await errors.count()).toBe(topErrors.length);
+
+    await page.getByRole('link', { name: 'Usage & spend' }).click();
+    await drawn();
+    expect(await page.locator('.message.forbidden').textContent()).toContain(
+      'Missing role: one of analytics:usage:read',
+    );
+  });
+
+  test('finance makes an export, follows it, downloads it and checks it', async () => {
+    const { page, open } = await newPage({ actor: finance });
+    await open(`?view=exports&timezone=UTC&${weekQuery}`);
+    expect(await page.locator('.message').textContent()).toContain('No exports yet');
+    await page.getByRole('button', { name: 'Make export' }).click();
+    await page.getByText('Ready', { exact: true }).waitFor();
+    const { items } = await answer(`/orgs/${acme}/exports`, jobsForm);
+    const checksum = await page.locator('.checksum').textContent();
+    expect(checksum).toBe(items[0]?.checksum);
+    const downloading = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Download' }).click();
+    const download = await downloading;
+    const bytes = await readFile(await download.path());
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(checksum);
+    expect(download.suggestedFilename()).toMatch(/^usage-daily_.*\.csv$/);
+
+    const file = join(tmpdir(), `${randomUUID()}.csv`);
+    const check = async (content: Buffer, words: string) => {
+      await writeFile(file, content);
+      await page.getByLabel('File to check').setInputFiles(file);
+      await page.getByText(words).waitFor();
+    };
+    try {
+      await check(bytes, 'is the file that was made');
+      await check(Buffer.concat([bytes, Buffer.from(' ')]), 'is not the file that was made');
+    } finally {
+      await rm(file, { force: true });
+    }
+  });
+
+  test('a second tenant sees nothing of the first, not even by its address', async () => {
+    const { page, open } = await newPage({ actor: stranger });
+    await open(`?timezone=UTC&${weekQuery}`);
+    expect(await page.getByLabel('Organisation').locator('option').allTextContents()).toEqual([
+      'Globex',
+    ]);
+    const { totals } = await answer(`/orgs/${globex}/usage?${weekQuery}&groupBy=none`, usageForm);
+    expect(await page.locator('.tile .value').nth(1).textContent()).toBe(
+      totals.invocations.toLocaleString('en'),
+    );
+    for (const view of ['usage', 'reliability', 'exports']) {
+      await open(`?view=${view}&org=${acme}&timezone=UTC&${weekQuery}`);
+      const text = await page.locator('body').innerText();
+      expect(text).toContain(`Org ${acme} is not among the actor's orgs`);
+      expect(text).not.toMatch(/Acme|chat-large|\$\d/);
+    }
+  });
+
+  test('who is looking is chosen in development, by keyboard alone', async () => {
+    const { page, open, drawn } = await newPage({});
+    await open('?timezone=UTC');
+    // Nobody was named: the page asked as an admin of its own.
+    expect(await page.locator('.who').textContent()).toBe('dev-admin');
+    await page.locator('.who').focus();
+    await page.keyboard.press('Enter');
+    await page.getByLabel('Organisation ids').fill(globex);
+    await page.getByRole('button', { name: 'Org admin' }).press('Enter');
+    await page.getByRole('button', { name: 'dev-org-admin' }).waitFor();
+    await drawn();
+    expect(await page.getByLabel('Organisation').locator('option').allTextContents()).toEqual([
+      'Globex',
+    ]);
+  });
+
+  test('a slow API is told and can be given up, one that is dead is told too', async () => {
+    const other = await serveConsole(system, browser);
+    const { page, open, drawn } = await newPage({ actor: orgAdmin }, other);
+    await open(`?timezone=UTC&${weekQuery}`);
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route('**/usage?*', async (route) => {
+      await held;
+      await route.continue().catch(() => {});
+    });
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await page.getByText('The API is slow to answer').waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('You stopped waiting').waitFor();
+    release();
+    await page.unroute('**/usage?*');
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await page.locator('.tiles').waitFor();
+    await other.close();
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await drawn();
+    await page.getByText('The API cannot be reached').waitFor();
+    expect(await page.getByRole('alert').textContent()).toContain('Try again');
+  });
+
+  test('stores that are away are told in the API’s words, and asked again when it says', async () => {
+    const nowhere = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing', REDIS_URL: '' };
+    const away = await startSystem({ stream: false, environment: nowhere });
+    const other = await serveConsole(away, browser);
+    try {
+      const { page, open } = await newPage({ actor: orgAdmin }, other);
+      await open('?timezone=UTC');
+      const box = page.getByRole('alert');
+      expect(await box.textContent()).toMatch(/Temporarily not available.*Trying again in \d s/);
+    } finally {
+      await other.close();
+      await away.close();
+    }
+  });
+
+  test('without a token, with an expired one, and when it expires', async () => {
+    const issuer = await startTokenIssuer();
+    const secured = await startSystem({ stream: false, environment: issuer.environment });
+    const other = await serveConsole(secured, browser);
+    try {
+      const [key] = issuer.keys;
+      if (key === undefined) throw new Error('the issuer has no key');
+      const token = (exp: number) =>
+        sign(key, validClaims(issuer, { exp, roles: [roles.usageRead], orgs: [acme] }));
+      const now = Math.floor(Date.now() / 1_000);
+      const { page, open, drawn, asked } = await newPage({ actor: admin }, other);
+      await open('?timezone=UTC');
+      expect(await page.locator('.message').textContent()).toContain('Sign in to see your numbers');
+      const paste = async (text: string) => {
+        await page.locator('.message').getByRole('button', { name: 'Sign in' }).click();
+        await page.getByLabel('Bearer token').fill(text);
+        await page.getByRole('button', { name: 'Use token' }).click();
+      };
+      await paste(await token(now - 600));
+      await page.getByText('Your token is not accepted').waitFor();
+      expect(await page.locator('.message').textContent()).toContain('expired');
+      await paste(await token(now + 600));
+      await page.getByText('No usage here').waitFor();
+      // It expires while the page is open.
+      const expired = await token(now - 600);
+      await page.evaluate(`sessionStorage.setItem('console.token', ${JSON.stringify(expired)})`);
+      await page.getByRole('button', { name: 'Refresh' }).click();
+      await drawn();
+      await page.getByText('The token is not accepted').waitFor();
+      expect(await page.getByRole('alert').textContent()).toContain('expired');
+      for (const address of [...asked, page.url()]) expect(address).not.toContain('eyJ');
+    } finally {
+      await other.close();
+      await secured.close();
+      await issuer.close();
+    }
+  });
+
+  test('40 models over 400 days are asked for in slices and drawn as a few and the others', async () => {
+    const { page, open } = await newPage({ actor: orgAdmin });
+    const answers: number[] = [];
+    const models = Array.from({ length: 40 }, () => randomUUID());
+    const sums = { invocations: 1, errors: 0, inputTokens: 1, outputTokens: 1 };
+    await page.route('**/models', (route) =>
+      route.fulfill({
+        json: { orgName: 'Acme', models: models.map((modelId) => ({ modelId, name: null })) },
+      }),
+    );
+    await page.route('**/usage?*', (route) => {
+      const query = new URL(route.request().url()).searchParams;
+      const [startMs, endMs] = [query.get('start'), query.get('end')].map((text) =>
+        Date.parse(text ?? ''),
+      );
+      const series = [];
+      for (let ms = startMs ?? 0; ms < Math.min(endMs ?? 0, today + dayMs); ms += dayMs) {
+        const keys = query.get('groupBy') === 'model' ? models : [undefined];
+        for (const [index, modelId] of keys.entries()) {
+          const costEstimateCents = modelId === undefined ? 820 : index + 1;
+          series.push({ bucketStart: day(ms), modelId, ...sums, costEstimateCents });
+        }
+      }
+      answers.push(series.length);
+      const freshness = {
+        status: 'delayed',
+        lagSeconds: 900,
+        lastEventAt: null,
+        lastRollupAt: null,
+        completeThrough: null,
+      };
+      return route.fulfill({
+        json: { series, totals: { ...sums, costEstimateCents: 328_000 }, freshness },
+      });
+    });
+    await open('?timezone=UTC&range=400d&compare=no');
+    expect(answers.toSorted((a, b) => a - b)).toEqual([400, 8_000, 8_000]);
+    const names = await page.locator('.legend li').allTextContents();
+    expect(names).toHaveLength(8);
+    expect(names.at(-1)).toBe('33 others');
+    expect(await page.locator('details.data summary').textContent()).toBe('Table (400 rows)');
+    expect(await page.locator('tbody tr').count()).toBeLessThanOrEqual(50);
+    expect(await page.locator('.freshness').textContent()).toContain('Delayed');
+  });
+
+  test.each([
+    ['light', 1_440],
+    ['dark', 375],
+  ] as const)('axe finds nothing serious in %s at %i pixels', async (theme, width) => {
+    const { page, open } = await newPage({ actor: admin, theme, width });
+    for (const view of ['usage', 'reliability', 'exports']) {
+      await open(`?view=${view}&org=${acme}&timezone=UTC&${weekQuery}`);
+      expect(await seriousFindings(page), view).toEqual([]);
+      const wide = await page.evaluate('document.documentElement.scrollWidth');
+      expect(wide, view).toBe(width);
+    }
+    await page.locator('.who').click();
+    expect(await seriousFindings(page), 'who is asking').toEqual([]);
+  });
+
+  test('the theme follows the system until another is chosen, and stays', async () => {
+    const { page, open } = await newPage({ actor: orgAdmin, theme: 'dark' });
+    const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
+    await open('?timezone=UTC');
+    const dark = await background();
+    await page.getByRole('button', { name: /^Theme: system/ }).click();
+    expect(await background()).not.toBe(dark);
+    await page.reload();
+    await page.getByRole('button', { name: /^Theme: light/ }).waitFor();
+    expect(await background()).not.toBe(dark);
+  });
+
+  test('all of it comes from this host, and is less than 300 kB', async () => {
+    const { page, open, asked } = await newPage({ actor: orgAdmin });
+    await open(`?timezone=UTC&${weekQuery}`);
+    const { origin } = new URL(served.url);
+    for (const address of asked) expect(new URL(address).origin).toBe(origin);
+    const transferred = await page.evaluate(
+      `performance.getEntries().reduce((sum, { transferSize = 0 }) => sum + transferSize, 0)`,
+    );
+    expect(transferred).toBeGreaterThan(50_000);
+    expect(transferred).toBeLessThan(300_000);
+  });
+});
+
+async function clipboard(page: Page): Promise<string> {
+  return z.string().parse(await page.evaluate('navigator.clipboard.readText()'));
+}
+
+/** Marked cents as dollars with every digit, and two at least. */
+function dollars(marked: string): string {
+  const [whole = '', places = ''] = marked.slice(1).split('.');
+  const digits = `${whole}${places.padEnd(4, '0')}`.padStart(7, '0');
+  const fraction = digits.slice(-6).replace(/0{1,4}$/, '');
+  return `$${Number(digits.slice(0, -6)).toLocaleString('en')}.${fraction}`;
+}
