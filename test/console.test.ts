@@ -123,9 +123,10 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     expect(await page.locator('.tile .value').first().getAttribute('title')).toBe(
       dollars(totals.costEstimateCents),
     );
-    await page.getByRole('button', { name: /^Requests/ }).click();
+    const requests = page.locator('button.tile', { hasText: 'Requests' });
+    await requests.click();
     await drawn();
-    const count = page.getByRole('button', { name: /^Requests/ }).locator('.value');
+    const count = requests.locator('.value');
     expect(await count.textContent()).toBe(totals.invocations.toLocaleString('en'));
     await page.locator('details.data > summary').click();
     const cells = await page.locator('details.data tbody td:last-child').allTextContents();
@@ -187,7 +188,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
   test('a late event appears', async () => {
     const { page, open, drawn } = await newPage({ actor: orgAdmin });
     await open(`?timezone=UTC&${weekQuery}&metric=invocations&by=client`);
-    const count = page.getByRole('button', { name: /^Requests/ }).locator('.value');
+    const count = page.locator('button.tile', { hasText: 'Requests' }).locator('.value');
     const before = Number((await count.textContent())?.replaceAll(',', ''));
     const occurredAt = day(today - 3 * dayMs);
     const late = eventJson({
