@@ -34,7 +34,7 @@ export async function buildConsolePage(): Promise<Map<string, Uint8Array<ArrayBu
     const [stem = '', extension = ''] = path.slice(web.length).split('.');
     const hash = createHash('sha256').update(contents).digest('hex').slice(0, 16);
     const name = `${stem}.${hash}.${extension}`;
-    html = html.replaceAll(`{${stem}.${extension}}`, `console/${name}`);
+    html = html.replaceAll(`{${stem}.${extension}}`, `/analytics/console/assets/${name}`);
     add(files, name, contents);
   }
   add(files, 'index.html', Buffer.from(html));

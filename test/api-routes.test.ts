@@ -79,6 +79,7 @@ const freshnessAnswer = z.strictObject({
 });
 const modelsAnswer = z.strictObject({
   orgId: uuid,
+  orgName: z.string().nullable(),
   models: z.array(
     z.strictObject({
       modelId: uuid,
@@ -269,7 +270,8 @@ describe.each(['stored', 'folded'])('of events that are %s', (state) => {
   });
 
   test('models answers every model seen, with its first and last event', async () => {
-    const { models } = await answer(`/analytics/v1/orgs/${orgId}/models`, modelsAnswer);
+    const { orgName, models } = await answer(`/analytics/v1/orgs/${orgId}/models`, modelsAnswer);
+    expect(orgName).toBe('Acme');
     expect(models).toEqual([
       { modelId: chatModel, name: 'chat', firstEventAt: at(5), lastEventAt: at(65) },
       { modelId: codeModel, name: null, firstEventAt: at(66), lastEventAt: at(66) },
@@ -305,8 +307,8 @@ test('an org without events is empty, and no time is invented for it', async () 
     completeThrough: null,
     entries: [],
   });
-  const { models } = await answer(`/analytics/v1/orgs/${nobody}/models`, modelsAnswer);
-  expect(models).toEqual([]);
+  const { orgName, models } = await answer(`/analytics/v1/orgs/${nobody}/models`, modelsAnswer);
+  expect({ orgName, models }).toEqual({ orgName: null, models: [] });
 });
 
 test('buckets are local days, written with the zone’s own offset, and the window is echoed', async () => {

@@ -26,9 +26,9 @@ const loaded = [...html.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path = ''
 
 test('the page has no script or style of its own, and loads them from beside it', () => {
   expect(loaded.map((path) => path.replace(/\.[0-9a-f]{16}\./, '.')).sort()).toEqual([
-    `${home}/app.js`,
-    `${home}/styles.css`,
-    `${home}/theme.js`,
+    `${home}/assets/app.js`,
+    `${home}/assets/styles.css`,
+    `${home}/assets/theme.js`,
   ]);
   expect(html).not.toMatch(/<style|\sstyle=|\son\w+=|<script>/);
 });
@@ -79,7 +79,7 @@ test.each([
   ['app.js.br', 404],
   ['..%2Fconfig', 400],
 ])('%s is refused with %i', async (file, status) => {
-  const response = await app.request(`${home}/${file}`);
+  const response = await app.request(`${home}/assets/${file}`);
   expect(response.status).toBe(status);
   expect(response.headers.get('Content-Type')).toBe('application/problem+json');
 });

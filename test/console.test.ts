@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -43,6 +44,8 @@ const finance = {
 const stranger = { ...orgAdmin, subject: 'sven', orgs: [globex] };
 
 const dayMs = 86_400_000;
+/** Enough for each model in each hour; pictures are of a busier org. */
+const perHour = process.env.SCREENSHOTS === '1' ? 60 : 6;
 const today = Math.floor(Date.now() / dayMs) * dayMs;
 const day = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z');
 const week = { start: day(today - 6 * dayMs), end: day(today + dayMs) };
@@ -85,7 +88,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     // Jobs are worked on as they are asked for.
     system = await startSystem({ exportsEveryMs: 60_000 });
     served = await serveConsole(system, browser);
-    const events = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour: 6 });
+    const events = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour });
     for (let from = 0; from < events.length; from += 500) {
       await system.sink.accept(events.slice(from, from + 500));
     }
@@ -455,6 +458,35 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     await page.getByRole('button', { name: /^Theme: light/ }).waitFor();
     expect(await background()).not.toBe(dark);
   });
+
+  test.runIf(process.env.SCREENSHOTS === '1')(
+    'screenshots of each view, on a desk and on a phone, in both themes',
+    async () => {
+      const folder = new URL('../docs/images/', import.meta.url);
+      await mkdir(folder, { recursive: true });
+      for (const theme of ['light', 'dark'] as const) {
+        for (const [device, width, height] of [
+          ['desktop', 1_440, 960],
+          ['phone', 375, 812],
+        ] as const) {
+          const { page, open } = await newPage({ actor: admin, theme, width, height });
+          for (const view of ['usage', 'reliability', 'exports']) {
+            await open(`?view=${view}&org=${acme}&timezone=UTC`);
+            if (view === 'exports' && (await page.locator('.checksum').count()) === 0) {
+              await page.getByRole('button', { name: 'Make export' }).click();
+              await page.locator('.checksum').first().waitFor();
+            }
+            if (view === 'usage' && device === 'desktop') {
+              await page.locator('.u-over').hover({ position: { x: 560, y: 120 } });
+            }
+            await page.evaluate(`document.querySelector('.toast')?.remove()`);
+            const name = `console-${view}-${device}-${theme}.png`;
+            await page.screenshot({ path: fileURLToPath(new URL(name, folder)) });
+          }
+        }
+      }
+    },
+  );
 
   test('all of it comes from this host, and is less than 300 kB', async () => {
     const { page, open, asked } = await newPage({ actor: orgAdmin });

@@ -6,9 +6,9 @@ import { describeOverlays } from './support/manifests.ts';
 import { pathsOf, readVirtualService, ruleFor } from './support/virtual-service.ts';
 
 const allRoutes = functionRoutes();
-/** Those that the world may use: below the contract's base path. */
+/** Those that the world may use: below the contract's base path, and the console. */
 const routes = allRoutes
-  .filter(({ path }) => path.startsWith('/analytics/v1'))
+  .filter(({ path }) => path.startsWith('/analytics/'))
   .map((route) => ({ ...route, path: route.path.replace(/\/$/, '') }));
 const id = '0190c2a4-7d1e-7aaa-8bbb-0123456789ab';
 const gatewayForm = z.looseObject({
@@ -69,6 +69,10 @@ await describeOverlays((objects) => {
     '/analytics',
     '/analytics/v1',
     '/analytics/v1/',
+    '/analytics/console/',
+    '/analytics/console/index.html',
+    '/analytics/console/assets',
+    '/analytics/console/assets/a/b',
     '/analytics/v1/metrics',
     '/analytics/v2/orgs',
     '/ANALYTICS/v1/orgs',

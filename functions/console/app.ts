@@ -35,7 +35,7 @@ export interface ConsoleConfig {
  * Scripts, styles and requests from and to here alone, none of them written in the page. Nothing
  * may frame it, and a form goes nowhere but to its script.
  */
-export const contentSecurityPolicy = [
+const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
@@ -60,7 +60,7 @@ export function consoleApp({ settings, page }: ConsoleDeps): Hono<AppEnv> {
 
   app.get('/console/config', (context) => json(context, configOf(settings, context.var.actor)));
 
-  app.get('/console/:file', async (context) => {
+  app.get('/console/assets/:file', async (context) => {
     const file = context.req.param('file');
     if (file === 'index.html') return onNotFound(context);
     return send(context, await page(), file, {

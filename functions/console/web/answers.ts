@@ -47,7 +47,6 @@ export const usageAnswer = z.object({
   totals: usageTotals,
   freshness,
 });
-export type UsageAnswer = z.infer<typeof usageAnswer>;
 
 const latency = z.nullable(count);
 const reliabilitySums = {
@@ -67,7 +66,6 @@ export const reliabilityAnswer = z.object({
   ),
   freshness,
 });
-export type ReliabilityAnswer = z.infer<typeof reliabilityAnswer>;
 
 /** Of the org as a whole, as the answers about a window have it. */
 export const freshnessAnswer = z.pipe(

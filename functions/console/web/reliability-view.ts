@@ -112,7 +112,7 @@ type Request = Parameters<typeof panel>[0]['request'];
 type Reliability = Group<ReliabilitySums>;
 
 /** Counts add up; percentiles do not. */
-export function addReliability(one: ReliabilitySums, other: ReliabilitySums): ReliabilitySums {
+function addReliability(one: ReliabilitySums, other: ReliabilitySums): ReliabilitySums {
   const statusCounts = {
     success: one.statusCounts.success + other.statusCounts.success,
     error: one.statusCounts.error + other.statusCounts.error,

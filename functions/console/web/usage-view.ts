@@ -194,7 +194,7 @@ function measureOf(metric: Metric, currency: string): Measure {
   return { number, text, exact: text, axis: shortCountText };
 }
 
-export function addUsage(one: UsageSums, other: UsageSums): UsageSums {
+function addUsage(one: UsageSums, other: UsageSums): UsageSums {
   return {
     invocations: one.invocations + other.invocations,
     errors: one.errors + other.errors,
