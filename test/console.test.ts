@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
+import { acceptPatiently } from '../scripts/local/first-seed.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { runCommand } from '../scripts/services/run-command.ts';
 import { roles } from '../shared/access.ts';
@@ -90,7 +91,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     served = await serveConsole(system, browser);
     const events = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour });
     for (let from = 0; from < events.length; from += 500) {
-      await system.sink.accept(events.slice(from, from + 500));
+      await acceptPatiently(system.sink, events.slice(from, from + 500));
     }
     const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
     await saveNames(database, {
@@ -469,7 +470,8 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
           ['desktop', 1_440, 960],
           ['phone', 375, 812],
         ] as const) {
-          const { page, open } = await newPage({ actor: admin, theme, width, height });
+          const actor = { subject: 'olga', roles: ['admin'], orgs: [acme] };
+          const { page, open } = await newPage({ actor, theme, width, height });
           for (const view of ['usage', 'reliability', 'exports']) {
             await open(`?view=${view}&org=${acme}&timezone=UTC`);
             if (view === 'exports' && (await page.locator('.checksum').count()) === 0) {
@@ -481,7 +483,10 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
             }
             await page.evaluate(`document.querySelector('.toast')?.remove()`);
             const name = `console-${view}-${device}-${theme}.png`;
-            await page.screenshot({ path: fileURLToPath(new URL(name, folder)) });
+            await page.screenshot({
+              path: fileURLToPath(new URL(name, folder)),
+              fullPage: device === 'desktop',
+            });
           }
         }
       }

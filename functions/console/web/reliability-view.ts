@@ -23,7 +23,7 @@ import {
   windowQuery,
 } from './scene.ts';
 import { type Group, groupPoints, topGroups } from './series.ts';
-import { freshnessBadge, messageBox } from './status-view.ts';
+import { comparisonNote, freshnessBadge, messageBox } from './status-view.ts';
 import type { TableOptions } from './table.ts';
 
 /** Error rate, status mix, latency and top errors of an org. */
@@ -96,6 +96,7 @@ export async function reliabilityView(scene: Scene, signal: AbortSignal): Promis
     {},
     fresh,
     tiles(totalTiles(whole.totals, wholeBefore?.totals ?? null)),
+    comparisonNote(before, wholeBefore),
     el(
       'div',
       { class: 'columns' },

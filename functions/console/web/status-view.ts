@@ -144,6 +144,13 @@ function sentence(text: string): string {
   return /[.!?…]$/.test(first) ? first : `${first}.`;
 }
 
+/** Why there is no comparison though one is wanted. */
+export function comparisonNote(before: object | null, answer: object | null): HTMLElement | null {
+  if (before === null || answer !== null) return null;
+  const words = 'The previous period is older than what is kept: there is nothing to compare with.';
+  return el('p', { class: 'muted' }, words);
+}
+
 const freshnessWords = {
   fresh: 'Fresh',
   stale: 'Stale',

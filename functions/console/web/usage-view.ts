@@ -16,7 +16,7 @@ import { instantText } from './range.ts';
 import { bucketsOf, groupLabel, ifPossible, inSlices, type Scene, windowQuery } from './scene.ts';
 import { type Group, groupPoints, topGroups } from './series.ts';
 import type { Metric } from './state.ts';
-import { freshnessBadge, messageBox } from './status-view.ts';
+import { comparisonNote, freshnessBadge, messageBox } from './status-view.ts';
 
 /** Usage and spend of an org over time, by model or client. */
 
@@ -107,6 +107,7 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
     {},
     fresh,
     tiles(totalTiles(scene, whole.totals, wholeBefore?.totals ?? null)),
+    comparisonNote(before, wholeBefore),
     panel({
       title: `${metricNames[state.metric]} over time`,
       controls: [
@@ -159,11 +160,6 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
         ],
       },
       csv: () => ({ headings: csvHeadings, rows: csvRows(scene, groups) }),
-      ...(before !== null && wholeBefore === null
-        ? {
-            note: 'The period before is older than what is kept, so there is nothing to compare with.',
-          }
-        : {}),
     }),
     state.by !== 'none' &&
       rankingPanel(
