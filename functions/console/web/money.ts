@@ -40,8 +40,7 @@ export function exactMoneyText(money: Money, currency: string): string {
 }
 
 function usualDigits(currency: string): number {
-  const { maximumFractionDigits = 2 } = currencyFormat(currency).resolvedOptions();
-  return maximumFractionDigits;
+  return formatsOf(currency).usualDigits;
 }
 
 function written(money: Money, currency: string, digits: number): string {
@@ -50,19 +49,30 @@ function written(money: Money, currency: string, digits: number): string {
   const rounded = (money + step / 2n) / step;
   const scale = 10n ** BigInt(digits);
   const fraction = digits === 0 ? '' : `.${(rounded % scale).toString().padStart(digits, '0')}`;
-  const parts = currencyFormat(currency, 0).formatToParts(rounded / scale);
+  const parts = formatsOf(currency).whole.formatToParts(rounded / scale);
   const last = parts.findLastIndex(({ type }) => type === 'integer');
   return parts.map(({ value }, index) => (index === last ? value + fraction : value)).join('');
 }
 
-function currencyFormat(currency: string, digits?: number): Intl.NumberFormat {
-  return new Intl.NumberFormat('en', {
-    style: 'currency',
-    currency,
-    ...(digits === undefined
-      ? {}
-      : { minimumFractionDigits: digits, maximumFractionDigits: digits }),
-  });
+interface CurrencyFormats {
+  usualDigits: number;
+  whole: Intl.NumberFormat;
+}
+
+/** Made once: a table has thousands of amounts, and a format takes longer than an amount. */
+const formats = new Map<string, CurrencyFormats>();
+
+function formatsOf(currency: string): CurrencyFormats {
+  let found = formats.get(currency);
+  if (found === undefined) {
+    const style = { style: 'currency', currency } as const;
+    const { maximumFractionDigits = 2 } = new Intl.NumberFormat('en', style).resolvedOptions();
+    const digits = { minimumFractionDigits: 0, maximumFractionDigits: 0 };
+    const whole = new Intl.NumberFormat('en', { ...style, ...digits });
+    found = { usualDigits: maximumFractionDigits, whole };
+    formats.set(currency, found);
+  }
+  return found;
 }
 
 /** For an axis: `$1.2K`. */

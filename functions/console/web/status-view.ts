@@ -132,7 +132,8 @@ function later(seconds: number, { retry }: Remedies): HTMLElement {
     if (text.textContent !== '' && !box.isConnected) return;
     if (left === 0) return retry();
     text.textContent = `Trying again in ${left} s`;
-    left -= 1;
+    // A tab that nobody looks at asks nothing.
+    if (!document.hidden) left -= 1;
     setTimeout(tick, 1_000);
   };
   tick();
