@@ -105,6 +105,7 @@ export async function reliabilityView(scene: Scene, signal: AbortSignal): Promis
       latencyPanel(scene, base, all, groups, state.percentile === 'all' ? request : groupRequest),
       topErrorsPanel(scene, whole.topErrors, whole.totals, request),
     ),
+    state.by !== 'none' && groupsPanel(scene, groups, groupRequest),
   );
 }
 
@@ -397,6 +398,61 @@ function topErrorsPanel(
         modelLabel(scene, modelId),
         clientId,
         count,
+      ]),
+    }),
+  });
+}
+
+/** How each model or client did over the whole window. Percentiles of buckets do not add up. */
+function groupsPanel(scene: Scene, groups: readonly Reliability[], request: Request): HTMLElement {
+  const isByClient = scene.state.by === 'client';
+  const name = isByClient ? 'Client' : 'Model';
+  const rows = groups.toSorted((a, b) => b.total.invocations - a.total.invocations);
+  const show = (key: string) => scene.go(isByClient ? { clients: [key] } : { models: [key] });
+  return panel<Reliability>({
+    title: `${name}s`,
+    request,
+    table: {
+      caption: `Reliability by ${name.toLowerCase()}`,
+      rows,
+      columns: [
+        {
+          label: name,
+          cell: ({ key }) =>
+            button(groupLabel(scene, key ?? ''), () => show(key ?? ''), {
+              class: 'link',
+              title: `Show ${key === '' ? 'requests without a client' : key} alone`,
+            }),
+          order: ({ key }) => groupLabel(scene, key ?? ''),
+        },
+        {
+          label: 'Requests',
+          isNumber: true,
+          cell: ({ total }) => countText(total.invocations),
+          order: ({ total }) => total.invocations,
+        },
+        {
+          label: 'Error rate',
+          isNumber: true,
+          cell: ({ total }) => percentText(total.errorRate),
+          order: ({ total }) => total.errorRate,
+        },
+        ...statuses.map((status) => ({
+          label: status,
+          isNumber: true,
+          cell: ({ total }: Reliability) => countText(total.statusCounts[status]),
+          order: ({ total }: Reliability) => total.statusCounts[status],
+        })),
+      ],
+    },
+    csv: () => ({
+      headings: ['id', 'name', 'invocations', ...statuses, 'error_rate'],
+      rows: rows.map(({ key, total }) => [
+        key,
+        groupLabel(scene, key ?? ''),
+        total.invocations,
+        ...statuses.map((status) => total.statusCounts[status]),
+        total.errorRate,
       ]),
     }),
   });
