@@ -7,13 +7,16 @@ export interface BenchDatabase {
   drop(): Promise<void>;
 }
 
-/** A migrated database of the bench's own on a server. */
-export async function benchDatabase(serverUrl: string): Promise<BenchDatabase> {
+/** A database of the bench's own on a server, migrated unless it is to be empty. */
+export async function benchDatabase(
+  serverUrl: string,
+  { isEmpty = false } = {},
+): Promise<BenchDatabase> {
   const name = `bench_${randomBytes(6).toString('hex')}`;
   await onServer(serverUrl, `create database ${name} template template0`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  await migrate(url.href);
+  if (!isEmpty) await migrate(url.href);
   return {
     url: url.href,
     drop: () => onServer(serverUrl, `drop database if exists ${name} with (force)`),

@@ -1,24 +1,19 @@
-import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type Database, openDatabase } from '../../shared/db.ts';
 import { createExportJob, type ExportJob, readExportJob } from '../../shared/export-job.ts';
 import { usageFormat } from '../../shared/export-usage.ts';
 import { pendingBatches } from '../../shared/pending-batches.ts';
 import { planWindow } from '../../shared/time-window.ts';
 import { Values } from '../../shared/window-sql.ts';
-import { freePort } from '../services/free-port.ts';
 import { runCommand } from '../services/run-command.ts';
+import { openApi, pingOf } from './api.ts';
 import { benchDatabase } from './database.ts';
 import { type Bench, type BenchContext, type Figure, interleave, median } from './figure.ts';
+import { bundleOf, startProgram } from './program.ts';
 
-const worker = fileURLToPath(
-  new URL('../../functions/export-worker/dist/index.cjs', import.meta.url),
-);
 const hourMs = 3_600_000;
 const orgId = '00000000-0000-4000-8000-00000000b001';
 const [models, clients] = [40, 5];
@@ -30,8 +25,8 @@ export const exportBench: Bench = {
   needs: ['postgres', 's3'],
   run: async (context) => {
     const { scale, rounds, say } = context;
-    const rows = scale === 'full' ? 2_000_000 : 400_000;
-    const largest = scale === 'full' ? 5_000_000 : 1_000_000;
+    const rows = { tiny: 20_000, small: 400_000, full: 2_000_000 }[scale];
+    const largest = { tiny: 200_000, small: 1_000_000, full: 5_000_000 }[scale];
     const server = await benchDatabase(context.env.DATABASE_URL);
     const database = openDatabase({ url: server.url, patienceMs: 5_000 });
     try {
@@ -73,6 +68,9 @@ export const exportBench: Bench = {
           goal: 0.5,
           higherIsBetter: true,
           peakMb: median(peaks),
+          what:
+            `an export of ${rows.toLocaleString('en-US')} hourly rows as CSV into object storage, ` +
+            'from claim to success; ceiling: psql \\copy of the same query to stdout',
         },
         memoryFigure(small.peakMb, large.peakMb),
       ];
@@ -88,13 +86,14 @@ function memoryFigure(small: number, large: number): Figure {
   return {
     name: 'export-memory',
     value: large,
-    unit: 'MB peak, largest to 100,000 rows',
+    unit: 'MB',
     ceiling: small,
     ratio,
     spread: [ratio, ratio],
     goal: 1.3,
     higherIsBetter: false,
     peakMb: large,
+    what: 'peak memory of the worker with the most rows; beside it with 100,000',
   };
 }
 
@@ -129,54 +128,18 @@ async function runWorker(
     initiatedBy: `bench-${randomUUID()}`,
     idempotencyKey: null,
   });
-  const port = await freePort();
   const { DATABASE_URL: _, ...stores } = env;
-  const child = spawn(process.execPath, [worker], {
-    env: {
-      PATH: process.env.PATH,
-      ...stores,
-      DATABASE_URL: url,
-      PORT: String(port),
-      HTTP_HOST: '127.0.0.1',
-      LOG_LEVEL: 'warn',
-      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const worker = await startProgram(bundleOf('export-worker'), { ...stores, DATABASE_URL: url });
+  const api = openApi(worker.url);
   try {
-    const base = `http://127.0.0.1:${port}`;
-    for (let tries = 0; ; tries += 1) {
-      const answer = await fetch(`${base}/health/readiness`).catch(() => null);
-      if (answer?.ok === true) break;
-      if (tries > 200) throw new Error('the export worker did not start');
-      await sleep(50);
-    }
-    await fetch(base, {
-      method: 'POST',
-      headers: {
-        'Content-Type': 'application/json',
-        'ce-specversion': '1.0',
-        'ce-type': 'dev.knative.sources.ping',
-        'ce-source': '/bench',
-        'ce-id': randomUUID(),
-      },
-      body: '{"job":"exports"}',
-      signal: AbortSignal.timeout(600_000),
-    });
+    await api.send('/', pingOf('exports'));
     const job = await readExportJob(database, request.orgId, created.jobId);
     if (job?.status !== 'succeeded') throw new Error(`export ${job?.status}: ${job?.error}`);
-    return { job, peakMb: await peakMbOf(child.pid ?? 0) };
+    return { job, peakMb: await worker.peakMb() };
   } finally {
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    await ended;
+    api.close();
+    await worker.stop();
   }
-}
-
-/** High-water mark of resident memory. */
-async function peakMbOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1_024;
 }
 
 function seconds({ startedAt, completedAt }: ExportJob): number {

@@ -1,6 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { type Figure, isMet } from './figure.ts';
+import pg from 'pg';
+import { type Figure, isMet, type Scale } from './figure.ts';
+
+/** A run of the bench, as `docs/performance.json` keeps it. */
+export interface Report {
+  scale: Scale;
+  rounds: number;
+  /** The day it ended, in UTC. */
+  date: string;
+  machine: string;
+  versions: string[];
+  figures: Figure[];
+}
 
 /** What the figures were measured on. */
 export function machine(): string {
@@ -18,6 +30,45 @@ function osName(): string {
     return /^PRETTY_NAME="(.*)"$/m.exec(text)?.[1] ?? process.platform;
   } catch {
     return process.platform;
+  }
+}
+
+/** The servers' versions, and the settings of theirs that a figure depends on. */
+export async function versionsOf(env: {
+  DATABASE_URL?: string;
+  RABBITMQ_URL?: string;
+}): Promise<string[]> {
+  const versions: string[] = [];
+  if (env.DATABASE_URL !== undefined) versions.push(await postgresVersion(env.DATABASE_URL));
+  if (env.RABBITMQ_URL !== undefined) versions.push(await rabbitmqVersion(env.RABBITMQ_URL));
+  return versions;
+}
+
+const settings = ['fsync', 'synchronous_commit', 'shared_buffers', 'max_locks_per_transaction'];
+
+async function postgresVersion(connectionString: string): Promise<string> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ version: string; set: string }>(
+      `select current_setting('server_version') as version,
+              string_agg(name || ' ' || current_setting(name), ', ' order by name) as set
+       from unnest($1::text[]) as name`,
+      [settings],
+    );
+    return `PostgreSQL ${rows[0]?.version} (${rows[0]?.set})`;
+  } finally {
+    await client.end();
+  }
+}
+
+async function rabbitmqVersion(url: string): Promise<string> {
+  const { connect } = await import('amqplib');
+  const connection = await connect(url);
+  try {
+    return `RabbitMQ ${connection.connection.serverProperties.version}`;
+  } finally {
+    await connection.close();
   }
 }
 
@@ -52,7 +103,7 @@ export function table(figures: readonly Figure[]): string {
 }
 
 /** Three digits that mean something. */
-function short(value: number): string {
+export function short(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
   return String(Number(value.toPrecision(3)));
 }
