@@ -50,7 +50,11 @@ async function useEverything(): Promise<void> {
   const at = (ms: number) => new Date(ms).toISOString();
   const window = `start=${at(day - dayMs)}&end=${at(day + 3 * dayMs)}`;
   const ask = async (path: string, init: RequestInit = { headers: adminHeaders }) => {
-    const response = await system.app.request(path, init);
+    // A busy machine may answer that it is.
+    const response = await until(path, async () => {
+      const answer = await system.app.request(path, init);
+      return answer.status !== 503 && answer;
+    });
     expect(response.status, path).toBeLessThan(300);
     return response;
   };
@@ -127,10 +131,31 @@ test('every table has its place, and what is distributed is keyed by org', async
 });
 
 /**
- * What Citus would not take as it is. Each is background work over all tenants, and would have to
- * be run tenant by tenant, or on each node, when the time comes.
+ * What the rules do not let pass as it is, and what would be there in its place. All of it is work
+ * in the background over many tenants; no request of a tenant is among them.
  */
-const exceptions: { name: string; form: RegExp; why: string }[] = [];
+const exceptions: { name: string; form: RegExp; instead: string }[] = [
+  {
+    name: 'ingest',
+    form: /insert into analytics\.usage_events\s.*\sfrom usage_stage_1/s,
+    instead: 'the insert alone, sent per shard from the stage; its command tag has the count',
+  },
+  {
+    name: 'hourly fold',
+    form: /^with written as .*\sfrom usage_increment_1/s,
+    instead: 'the insert alone, without the count around it',
+  },
+  {
+    name: 'rollup retention',
+    form: /^with gone as \(\s*delete from analytics\.(usage|error)_(hourly|daily)/,
+    instead: 'run_command_on_shards with the same delete: ctid means something on a shard alone',
+  },
+  {
+    name: 'verify',
+    form: /^with hours as materialized/,
+    instead: 'nothing: its windows are over sums that are already collected on the coordinator',
+  },
+];
 
 test('every query meets the rules of Citus', () => {
   const faulty = statements

@@ -11,12 +11,11 @@ export const distributedTables = [
   'freshness_status',
 ] as const;
 
-/** Copied to every node: small, read beside an org's rows, seldom written. */
-export const referenceTables = ['orgs', 'models'] as const;
+/** Copied to every node: small, and read beside an org's rows; written once for a batch at most. */
+export const referenceTables = ['orgs', 'models', 'ingestion_batches'] as const;
 
 /** Stay on the coordinator, and why. */
 export const coordinatorTables: Readonly<Record<string, string>> = {
-  ingestion_batches: 'a batch holds events of many orgs; read by id alone',
   stream_offsets: 'a row for each partition of the stream',
   consumers: 'a row for each consumer',
   dead_letter_queues: 'one row',

@@ -1,7 +1,9 @@
 import { type Database, openDatabase } from '../../shared/db.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
 import { migrate } from '../../shared/migrate.ts';
+import { encodeEvent } from '../../shared/usage-event.ts';
 import { startTimescale } from '../../test/support/timescale.ts';
+import { benchEvents } from './events.ts';
 import { alone, type Bench, type Figure } from './figure.ts';
 import { usageData } from './usage-data.ts';
 import { makeUsageRows } from './usage-rows.ts';
@@ -18,7 +20,15 @@ export const storageBench: Bench = {
     const raw = await bytesOf(database, '^usage_events_');
     const rollups = await bytesOf(database, '^(usage|error)_(hourly|daily)$');
     const compressed = await compressedBytes(context.scale === 'tiny' ? 20_000 : 200_000, context);
+    const messages = [...benchEvents(10_000, Date.now() - dayMs, Date.now())].map(encodeEvent);
+    const messageBytes = messages.reduce((sum, { length }) => sum + length, 0) / messages.length;
     return [
+      bytes(
+        'storage-message',
+        messageBytes,
+        'bytes/event',
+        'an event as JSON, as it lies in the stream',
+      ),
       bytes('storage-event', raw / events, 'bytes/event', `raw with its indexes; ${shape}`),
       bytes(
         'storage-rollups',

@@ -36,13 +36,15 @@ export async function makeUsageRows(
   for (const [index, startMs] of days.entries()) {
     const lengthMs = Math.min(dayMs, toMs - startMs);
     const count = Math.round((lengthMs * 1_000) / stepUs);
-    await makeDay(database, startMs, count, stepUs, firstBatch + index * 100_000);
+    const endMs = startMs + lengthMs;
+    await makeDay(database, startMs, endMs, count, stepUs, firstBatch + index * 100_000);
   }
 }
 
 async function makeDay(
   database: Database,
   startMs: number,
+  endMs: number,
   count: number,
   stepUs: number,
   firstBatchId: number,
@@ -80,7 +82,7 @@ async function makeDay(
        from analytics.usage_events
        where occurred_at >= $1 and occurred_at < $2
        group by batch_id`,
-      [new Date(startMs), new Date(startMs + dayMs)],
+      [new Date(startMs), new Date(endMs)],
     );
   });
 }

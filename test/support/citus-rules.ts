@@ -1,4 +1,8 @@
-import { distributedTables, distributionColumn } from '../../scripts/bench/citus-plan.ts';
+import {
+  distributedTables,
+  distributionColumn,
+  referenceTables,
+} from '../../scripts/bench/citus-plan.ts';
 
 /**
  * What Citus 12 asks of a statement that touches distributed tables: one that is bound to a single
@@ -23,6 +27,15 @@ export function citusFaults(statement: string): string[] {
   for (const [, over = ''] of sql.matchAll(/\bover \(([^)]*)\)/g)) {
     if (!new RegExp(`partition by [^)]*\\b${distributionColumn}\\b`).test(over)) {
       faults.push('a window function that is not within a tenant');
+    }
+  }
+  for (const [subquery, table] of sql.matchAll(
+    /\bexists \( ?select\b.*? from analytics\.(\w+)[^)]*\)/g,
+  )) {
+    const isCorrelated = /\b\w+\.\w+ = \w+\.\w+/.test(subquery);
+    const isEverywhere = referenceTables.some((name) => name === table);
+    if (isCorrelated && !isEverywhere && !subquery.includes(`.${distributionColumn} = `)) {
+      faults.push(`a correlated subquery on ${table} that is not on the tenant`);
     }
   }
   if (/\b(left|right|full) (outer )?join analytics\./.test(sql) && joinsElsewhere(sql)) {
