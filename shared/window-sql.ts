@@ -86,7 +86,9 @@ export function windowRows(
       ],
     );
   }
-  return `${name} (bucket, org_id, model_id, client_id, ${source.columns}) as materialized (
+  // Not `as materialized`: a statement that reads it once sums up as it scans. 31 days from 6,200
+  // daily rows took 14.9 ms with it, 8.3 without.
+  return `${name} (bucket, org_id, model_id, client_id, ${source.columns}) as (
     ${parts.join('\nunion all\n')}
   )`;
 }
