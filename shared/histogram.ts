@@ -30,10 +30,14 @@ export function binOf(latencyMs: number): number {
 
 const shares = [0.5, 0.95, 0.99];
 const [comma, zero] = [44, 48];
+/** The low nine bits of a packed bin are its slot. */
+export const slotCount = 512;
 /** Every bin's value in whole milliseconds, by its place in the packing. */
-const wholeMs = Array.from({ length: 512 }, (_, slot) => String(Math.round(binValueMs(slot - 1))));
+const wholeMs = Array.from({ length: slotCount }, (_, slot) =>
+  String(Math.round(binValueMs(slot - 1))),
+);
 /** Room for every bin, cleared after use: one histogram is read at a time. */
-const eventsBySlot = new Float64Array(512);
+const eventsBySlot = new Float64Array(slotCount);
 const slots: number[] = [];
 
 /**
@@ -44,8 +48,12 @@ const slots: number[] = [];
  * of 1.9 million rows, so 1.
  *
  * @param packed bins in PostgreSQL's text form, separated by commas; at least one
+ * @param sum has the events added, by slot, where several histograms have a total
  */
-export function packedPercentiles(packed: string): [p50: string, p95: string, p99: string] {
+export function packedPercentiles(
+  packed: string,
+  sum?: Float64Array,
+): [p50: string, p95: string, p99: string] {
   let number = 0;
   let total = 0;
   let isAscending = true;
@@ -72,12 +80,23 @@ export function packedPercentiles(packed: string): [p50: string, p95: string, p9
   const found: [string, string, string] = ['', '', ''];
   let [upto, share] = [0, 0];
   for (const slot of slots) {
-    upto += eventsBySlot[slot] ?? 0;
+    const events = eventsBySlot[slot] ?? 0;
+    upto += events;
     eventsBySlot[slot] = 0;
+    if (sum !== undefined) sum[slot] = (sum[slot] ?? 0) + events;
     while (share < shares.length && upto >= (shares[share] ?? 1) * total) {
       found[share] = wholeMs[slot] ?? '';
       share += 1;
     }
   }
   return found;
+}
+
+/** What `packedPercentiles` added up, as a packed histogram. */
+export function packSlots(sum: Float64Array): string {
+  const bins: number[] = [];
+  for (const [slot, events] of sum.entries()) {
+    if (events > 0) bins.push(events * slotCount + slot);
+  }
+  return bins.join(',');
 }
