@@ -71,7 +71,7 @@ interface CountRow extends GroupRow {
 type Percentiles = Map<string, [p50: number, p95: number, p99: number]>;
 
 /** Merged here they are read as text, 7 bytes a bin: this bounds it to 8 MB. */
-const binsHereMax = 1_200_000;
+const defaultBinsHereMax = 1_200_000;
 
 /**
  * Status counts and latency percentiles by local bucket, model and client, with totals, and the
@@ -79,6 +79,7 @@ const binsHereMax = 1_200_000;
  * the events, as percentile_disc has it.
  *
  * @param snapshot a transaction in mode `snapshot` in which `pending` was read
+ * @param binsHereMax of a window with more bins the database merges the histograms
  * @throws ServiceError `invalid_request` when the series has more than 10,000 points.
  */
 export async function reliabilityQuery(
@@ -87,6 +88,7 @@ export async function reliabilityQuery(
   pending: PendingBatches,
   filter: UsageFilter,
   grouping: Grouping,
+  binsHereMax = defaultBinsHereMax,
 ): Promise<ReliabilityAnswer> {
   const values = new Values();
   const usage = windowRows('usage', plan, pending, filter, reliabilitySource, values);

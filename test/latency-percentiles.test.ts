@@ -2,8 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { binOf, binSql, binValueMs } from '../shared/histogram.ts';
+import { pendingBatches } from '../shared/pending-batches.ts';
+import { reliabilityQuery } from '../shared/reliability-query.ts';
 import { foldAll } from '../shared/rollup.ts';
+import { planWindow } from '../shared/time-window.ts';
 import type { UsageEvent } from '../shared/usage-event.ts';
+import { groupings } from '../shared/usage-query.ts';
 import { Random } from './support/random.ts';
 import { type System, startSystem } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -157,6 +161,29 @@ test.each(['usage_hourly', 'usage_daily'])(
         );
       }
     }
+  },
+);
+
+test.each(groupings)(
+  'grouped by %s, histograms merge to the same wherever it is done',
+  async (grouping) => {
+    const endMs = startMs + months * 30 * dayMs;
+    // Part of it from raw rows, whose histograms have one bin each.
+    const plan = planWindow({
+      startMs: startMs + 90_001,
+      endMs,
+      granularity: 'day',
+      timeZone: 'Asia/Kathmandu',
+    });
+    const filter = { orgId, modelIds: [], clientIds: [] };
+    const [here, there] = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+      const pending = await pendingBatches(snapshot);
+      const ask = (binsHereMax?: number) =>
+        reliabilityQuery(snapshot, plan, pending, filter, grouping, binsHereMax);
+      return [await ask(), await ask(0)];
+    });
+    expect(here.totals.invocations).toBeGreaterThan(50_000);
+    expect(here).toEqual(there);
   },
 );
 
