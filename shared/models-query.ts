@@ -11,10 +11,9 @@ export interface SeenModel {
 
 /** What the catalog calls an org; null where it does not know it. */
 export async function orgName(snapshot: Queryable, orgId: string): Promise<string | null> {
-  const [org] = await snapshot.query<{ name: string }>(
-    'select name from orgs where org_id = $1',
-    [orgId],
-  );
+  const [org] = await snapshot.query<{ name: string }>('select name from orgs where org_id = $1', [
+    orgId,
+  ]);
   return org?.name ?? null;
 }
 
