@@ -54,7 +54,7 @@ export function reportText(report: SoakReport): string {
 
 | figure | value |
 |---|---|
-| offered | ${whole(rate)} events/s for ${minutes(seconds)}: ${whole(offered.sent)} of ${whole(offered.due)} that were due, ${unoffered === 0 ? 'none' : whole(unoffered)} not sent for want of confirms |
+| offered | ${whole(rate)} events/s for ${minutes(seconds)}: ${whole(offered.sent)} of ${whole(offered.due)} that were due${unoffered === 0 ? '' : `, ${whole(unoffered)} never sent`} |
 | confirmed by the broker | ${whole(offered.confirmed)} |
 | stored, each exactly once | ${whole(stored)} |
 | rate of storing, over the whole run | ${whole(stored / tookSeconds)} events/s |
