@@ -75,8 +75,6 @@ export interface Broker {
 }
 
 const notFound = 404;
-/** AMQP has 16 bits for it. */
-const creditMax = 65_535;
 const closeMaxMs = 2_000;
 /** Retention drops whole segments: small ones keep a small stream near its limits. */
 const segmentMaxBytes = 100_000_000;
@@ -321,8 +319,9 @@ export async function connectBroker(
       if (messages.length === 0) return;
       await inPublishSpan(messages, (traced) => publish(traced, timeoutMs));
     },
+    // AMQP has 16 bits for credit.
     read: (stream, from, credit, map) =>
-      read(stream, from ?? 'first', Math.min(credit, creditMax), map),
+      read(stream, from ?? 'first', Math.min(credit, 0xffff), map),
     browse: (queue, pageSize) =>
       browseQueue(queue, pageSize, { open: channel, close: closeChannel, messageCount }),
     head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,
