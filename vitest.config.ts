@@ -66,7 +66,7 @@ export default defineConfig({
           ...servers,
           name: 'integration',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/full/**'],
+          exclude: ['test/full/**', 'test/faults/**'],
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
         },
@@ -86,10 +86,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          pool: 'forks',
+          // Each file has servers of its own, and the machine for itself.
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           ...servers,
           name: 'full',
           include: ['test/full/**/*.test.ts'],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           testTimeout: 900_000,
           hookTimeout: 300_000,
         },

@@ -1,0 +1,357 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { FaultName } from '../../../scripts/faults/catalog.ts';
+import { writeRecord } from '../../../scripts/faults/record.ts';
+import { type LocalService, openService } from '../../../scripts/local/service.ts';
+import { type Database, openDatabase } from '../../../shared/db.ts';
+import { readSettings, type Settings } from '../../../shared/env.ts';
+import { messageOf } from '../../../shared/errors.ts';
+import { createLogger } from '../../../shared/telemetry.ts';
+import type { UsageEvent } from '../../../shared/usage-event.ts';
+import { Random } from '../random.ts';
+import { declare } from '../stream-traffic.ts';
+import { deleteQueues } from '../system.ts';
+import { startTcpRelay, type TcpRelay } from '../tcp-relay.ts';
+import { databaseUrl, makeTemplate, withAdmin } from '../template-database.ts';
+import { until } from '../until.ts';
+import { type Extent, extent, seed } from './form.ts';
+import { type ConsumerPod, startPod } from './pod.ts';
+import { type SteadyPublisher, startPublisher } from './publisher.ts';
+import { startReader, type UsageReader } from './reader.ts';
+import { type FaultServers, startFaultServers } from './servers.ts';
+import { type Expected, problemsOf } from './settled.ts';
+
+type ServerName = 'postgres' | 'rabbitmq' | 'redis';
+
+export interface FaultOptions {
+  /** Servers that consumer, refresh and API reach by way of a relay. */
+  relayed?: readonly ServerName[];
+  /** Settings over the service's own. */
+  environment?: Record<string, string>;
+  /** A PostgreSQL of the fault's own, in place of the file's. Gives the server's URL. */
+  databaseServer?: () => Promise<{ url: string; stop(): Promise<void> }>;
+  /** Why this machine cannot do it, or undefined. */
+  skip?: () => string | undefined;
+}
+
+/** A system under load, and what a fault does to it. */
+export interface FaultRun {
+  extent: Extent;
+  random: Random;
+  servers: FaultServers;
+  relays: Record<ServerName, TcpRelay>;
+  /** The system's, as its parts see them. */
+  settings: Settings;
+  environment: Record<string, string>;
+  /** Of the broker and the database, past any relay. */
+  urls: { rabbitmq: string; database: string };
+  /** Past any relay. */
+  database: Database;
+  service: LocalService;
+  publisher: SteadyPublisher;
+  consumer: ConsumerPod;
+  /** What must be true in the end beside the publisher's events; a fault may change it. */
+  expected: Expected;
+  /** The fault, as often as this form has it, each time at a random moment. */
+  rounds(fault: (round: number) => Promise<void>): Promise<void>;
+  /** As long as a state lasts in this form. */
+  hold(): Promise<void>;
+  /** Another consumer beside the first. */
+  addConsumer(environment?: Record<string, string>): ConsumerPod;
+  /** What the service counts as stored. */
+  storedCount(): Promise<number>;
+  /** Waits until something more is stored than now. */
+  progress(): Promise<void>;
+  /** A fact for the record. */
+  note(text: string): void;
+}
+
+/** At least 3,000 a second must be offered; what a busy moment costs comes on top. */
+const perSecond = 3_300;
+const perSecondMin = 3_000;
+const refreshEveryMs = 1_000;
+
+let shared: { servers: FaultServers; template: string } | undefined;
+let missing: string | undefined;
+let isPrepared = false;
+
+/** The servers of a file are started before its first fault. */
+function prepare(): void {
+  if (isPrepared) return;
+  isPrepared = true;
+  beforeAll(async () => {
+    try {
+      const servers = await startFaultServers();
+      shared = { servers, template: await makeTemplate(servers.postgres.url) };
+    } catch (error) {
+      missing = messageOf(error);
+      if (!missing.startsWith('cannot start')) throw error;
+    }
+  });
+  afterAll(async () => {
+    await shared?.servers.stop();
+  });
+}
+
+/**
+ * A fault of the catalogue: a consumer in a process of its own reads what a steady publisher sends,
+ * refreshes and readers run beside it, then comes `fault`. Afterwards, without anybody's help and
+ * within a bounded time, every event sent is stored once, rollups equal raw rows, offsets are at the
+ * stream's head, leases are held.
+ */
+export function faultTest(
+  name: FaultName,
+  options: FaultOptions,
+  fault: (run: FaultRun) => Promise<void>,
+): void {
+  prepare();
+  const timeout = extent().form === 'long' ? 900_000 : 180_000;
+  test(name, { timeout }, async (context) => {
+    const reason = missing ?? options.skip?.();
+    if (reason !== undefined || shared === undefined) return context.skip(reason);
+    const system = await openSystem(shared, options);
+    try {
+      expect(await withstand(name, system, fault)).toEqual([]);
+    } finally {
+      await system.close();
+    }
+  });
+}
+
+interface FaultSystem {
+  run: FaultRun;
+  reader: UsageReader;
+  refreshes: { stop(): Promise<void> };
+  seed: number;
+  pods: readonly ConsumerPod[];
+  notes: readonly string[];
+  close(): Promise<void>;
+}
+
+async function openSystem(
+  { servers, template }: { servers: FaultServers; template: string },
+  options: FaultOptions,
+): Promise<FaultSystem> {
+  const chosenSeed = seed();
+  const random = new Random(chosenSeed);
+  const undoing: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (const undo of undoing.reverse()) {
+      await undo().catch((error: unknown) => console.log(`not undone: ${messageOf(error)}`));
+    }
+  };
+  try {
+    const own = await options.databaseServer?.();
+    if (own !== undefined) undoing.push(own.stop);
+    const server = own?.url ?? servers.postgres.url;
+    const database = databaseUrl(server, `fault_${randomBytes(6).toString('hex')}`);
+    const source = own === undefined ? template : await makeTemplate(server);
+    const databaseName = new URL(database).pathname.slice(1);
+    await withAdmin(server, (admin) =>
+      admin.query(`create database ${databaseName} template ${source}`),
+    );
+    undoing.push(() =>
+      withAdmin(server, (admin) => admin.query(`drop database ${databaseName} with (force)`)),
+    );
+
+    const urls = { rabbitmq: servers.rabbitmq.url, database };
+    const targets = { postgres: database, rabbitmq: urls.rabbitmq, redis: servers.redis.url };
+    const relays = {
+      postgres: await startTcpRelay(targets.postgres),
+      rabbitmq: await startTcpRelay(targets.rabbitmq),
+      redis: await startTcpRelay(targets.redis),
+    };
+    undoing.push(async () => {
+      await Promise.all(Object.values(relays).map((relay) => relay.stop()));
+    });
+    const seenAs = (name: ServerName) =>
+      options.relayed?.includes(name) ? relays[name].through(targets[name]) : targets[name];
+    const stream = `fault.${randomBytes(6).toString('hex')}`;
+    const environment: Record<string, string> = {
+      DATABASE_URL: seenAs('postgres'),
+      RABBITMQ_URL: seenAs('rabbitmq'),
+      REDIS_URL: seenAs('redis'),
+      RABBITMQ_STREAM: stream,
+      LOG_LEVEL: 'info',
+      ENVIRONMENT: 'test',
+      RATE_LIMIT_PER_MINUTE: '0',
+      ...options.environment,
+    };
+    const settings = readSettings(environment);
+    await declare(urls.rabbitmq, settings);
+    undoing.push(() => deleteQueues(urls.rabbitmq, settings));
+
+    const direct = openDatabase({ url: database, patienceMs: 5_000, name: 'fault test' });
+    undoing.push(() => direct.close());
+    const logger = createLogger({ ...settings, LOG_LEVEL: 'silent' }, 'test');
+    const service = await openService(settings, logger, {
+      consume: false,
+      refreshEveryMs: 0,
+      exportsEveryMs: 0,
+      verifyEveryMs: 0,
+      exportsFolder: join(tmpdir(), 'exports-not-used'),
+    });
+    undoing.push(() => service.close());
+    const publisher = startPublisher({ url: urls.rabbitmq, stream, perSecond, random });
+    undoing.push(() => publisher.stop());
+    const refreshes = startRefreshes(service);
+    undoing.push(() => refreshes.stop());
+    const reader = startReader(service.app, publisher.offered);
+    undoing.push(() => reader.stop());
+
+    const limits = extent();
+    const pods: ConsumerPod[] = [];
+    const notes: string[] = [];
+    const addConsumer = (more: Record<string, string> = {}) => {
+      const pod = startPod({ ...environment, ...more }, { leaseMs: limits.leaseMs });
+      pods.push(pod);
+      undoing.push(() => pod.stop());
+      return pod;
+    };
+    const storedCount = async () => {
+      const [row] = await direct.query<{ stored: number }>(
+        'select coalesce(sum(events_stored), 0)::float8 as stored from analytics.stream_offsets',
+      );
+      return row?.stored ?? 0;
+    };
+    const progress = async () => {
+      const before = await storedCount();
+      await until('more is stored', async () => (await storedCount()) > before);
+    };
+    const run: FaultRun = {
+      extent: limits,
+      random,
+      servers,
+      relays,
+      settings,
+      environment,
+      urls,
+      database: direct,
+      service,
+      publisher,
+      consumer: addConsumer(),
+      expected: { rejected: 0, mayLose: false, others: [] },
+      rounds: async (fault) => {
+        for (let round = 0; round < limits.rounds; round += 1) {
+          await progress();
+          await sleep(random.below(limits.momentMaxMs));
+          await fault(round);
+        }
+      },
+      hold: () => sleep(limits.holdMs),
+      addConsumer,
+      storedCount,
+      progress,
+      note: (text) => notes.push(text),
+    };
+    return { run, reader, refreshes, seed: chosenSeed, pods, notes, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** As the schedule does, only more often; while a store is away it fails, and comes again. */
+function startRefreshes(service: LocalService): { stop(): Promise<void> } {
+  const ending = new AbortController();
+  const refreshing = (async () => {
+    while (!ending.signal.aborted) {
+      await service.refresh().catch(() => {});
+      await sleep(refreshEveryMs, undefined, { signal: ending.signal }).catch(() => {});
+    }
+  })();
+  return {
+    stop: async () => {
+      ending.abort();
+      await refreshing;
+    },
+  };
+}
+
+/** Does the fault, lets the system settle, writes the record down. Gives what did not hold. */
+async function withstand(
+  name: FaultName,
+  { run, reader, pods, seed: chosenSeed, notes }: FaultSystem,
+  fault: (run: FaultRun) => Promise<void>,
+): Promise<string[]> {
+  const { publisher, extent: limits, database, settings } = run;
+  const problems: string[] = [];
+  const attempt = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      problems.push(messageOf(error));
+      return null;
+    }
+  };
+  const caughtUpSeconds = await attempt(async () => {
+    await run.progress();
+    await fault(run);
+    return caughtUp(run);
+  });
+  await sleep(limits.tailMs);
+  await attempt(() => publisher.finish(limits.settleMaxMs));
+  const truth: UsageEvent[] = [...publisher.offered, ...run.expected.others];
+  const found = await attempt(() => problemsOf(run, truth, limits.settleMaxMs));
+  problems.push(...(found ?? []), ...reader.problems);
+  problems.push(...pods.flatMap(({ deaths }) => deaths.map((by) => `a consumer ended by ${by}`)));
+  if (limits.form === 'long' && publisher.perSecond < perSecondMin) {
+    problems.push(`only ${publisher.perSecond} events/s were sent`);
+  }
+  const [totals] = await database.query<{
+    stored: number;
+    duplicates: number;
+    rejected: number;
+    lost: number;
+  }>(
+    `select events_stored as stored, events_duplicate as duplicates, events_rejected as rejected,
+            messages_lost as lost
+     from analytics.stream_offsets where stream = $1`,
+    [settings.RABBITMQ_STREAM],
+  );
+  const peaks = pods.flatMap(({ peakMb }) => (peakMb === null ? [] : [peakMb]));
+  const record = {
+    fault: name,
+    form: limits.form,
+    seed: chosenSeed,
+    sent: publisher.confirmed,
+    sentPerSecond: publisher.perSecond,
+    stored: totals?.stored ?? 0,
+    duplicates: totals?.duplicates ?? 0,
+    rejected: totals?.rejected ?? 0,
+    lost: totals?.lost ?? 0,
+    caughtUpSeconds,
+    consumerPeakMb: peaks.length === 0 ? null : Math.max(...peaks),
+    consumerRestarts: pods.reduce((sum, { restarts }) => sum + restarts, 0),
+    answers: { ...reader.answers },
+    notes: [...notes],
+    problems,
+  };
+  console.log(JSON.stringify(record));
+  if (problems.length > 0) {
+    console.log(`the last that consumers logged:\n${lastLines(pods.map((pod) => pod.log()))}`);
+  }
+  writeRecord(record);
+  return problems;
+}
+
+/** Seconds until storage is within a second of the publisher, as it is when all is well. */
+async function caughtUp(run: FaultRun): Promise<number> {
+  const sinceMs = performance.now();
+  await until(
+    'the consumer has caught up',
+    async () => {
+      const behind = run.publisher.offered.length - (await run.storedCount());
+      return behind < perSecond || run.expected.mayLose;
+    },
+    { timeoutMs: run.extent.settleMaxMs, everyMs: 100 },
+  );
+  return Math.round((performance.now() - sinceMs) / 100) / 10;
+}
+
+function lastLines(logs: readonly string[]): string {
+  return logs.map((log) => log.trim().split('\n').slice(-30).join('\n')).join('\n---\n');
+}

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../../shared/deadline.ts';
+import { brokerSource } from '../../../shared/stream.ts';
+import { encodeEvent, type UsageEvent } from '../../../shared/usage-event.ts';
+import type { Random } from '../random.ts';
+import { randomEvent } from '../usage-events.ts';
+
+export interface SteadyPublisher {
+  /** Events it has made so far, each of which will be confirmed before `finish` returns. */
+  readonly offered: readonly UsageEvent[];
+  /** How many of them the broker has confirmed. */
+  readonly confirmed: number;
+  /** Distinct events a second, from the first made to the last confirmed. */
+  readonly perSecond: number;
+  /** Makes no more, and waits until every one is confirmed. @throws Error after `timeoutMs` */
+  finish(timeoutMs: number): Promise<void>;
+  /** Gives up what is not confirmed. */
+  stop(): Promise<void>;
+}
+
+export interface PublisherOptions {
+  url: string;
+  stream: string;
+  perSecond: number;
+  random: Random;
+}
+
+const tickMs = 20;
+const batchMax = 1_000;
+const confirmMaxMs = 5_000;
+const retryMs = 100;
+/** Events are as old as this at most. */
+const spreadMs = 2 * 3_600_000;
+/** Of a hundred events so many are sent twice. */
+const repeatedPercent = 2;
+
+/**
+ * Producers as the contract asks for them: a steady pace whatever happens, publisher confirms, and
+ * everything not confirmed is sent again unchanged. So each event arrives at least once.
+ */
+export function startPublisher(options: PublisherOptions): SteadyPublisher {
+  const { stream, perSecond, random } = options;
+  const brokers = brokerSource(options.url, { name: 'producer' });
+  const offered: UsageEvent[] = [];
+  const ending = new AbortController();
+  const startedMs = performance.now();
+  let confirmed = 0;
+  let lastConfirmMs = startedMs;
+  let isOver = false;
+
+  const offerDue = () => {
+    const due = Math.floor(((performance.now() - startedMs) / 1_000) * perSecond);
+    while (offered.length < due) offered.push(randomEvent(random, Date.now(), spreadMs));
+  };
+  const timer = setInterval(offerDue, tickMs);
+
+  async function send(): Promise<void> {
+    const batch = offered.slice(confirmed, confirmed + batchMax);
+    const repeated = batch.filter(() => random.below(100) < repeatedPercent);
+    const messages = [...batch, ...repeated].map((event) => ({
+      queue: stream,
+      content: encodeEvent(event),
+    }));
+    const broker = await brokers.get();
+    await broker.publish(messages, confirmMaxMs);
+    confirmed += batch.length;
+    lastConfirmMs = performance.now();
+  }
+  const sending = (async () => {
+    while (!ending.signal.aborted && !(isOver && confirmed === offered.length)) {
+      if (confirmed === offered.length) {
+        await sleep(tickMs);
+        continue;
+      }
+      try {
+        await send();
+      } catch {
+        await sleep(retryMs);
+      }
+    }
+  })();
+  const stop = async () => {
+    clearInterval(timer);
+    isOver = true;
+    ending.abort();
+    await sending;
+    await brokers.close();
+  };
+
+  return {
+    offered,
+    get confirmed() {
+      return confirmed;
+    },
+    get perSecond() {
+      return Math.round((confirmed / (lastConfirmMs - startedMs)) * 1_000);
+    },
+    finish: async (timeoutMs) => {
+      clearInterval(timer);
+      isOver = true;
+      await within(timeoutMs, sending, 'the publisher still has events that are not confirmed');
+      await brokers.close();
+    },
+    stop,
+  };
+}
