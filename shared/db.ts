@@ -116,7 +116,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     } catch (error) {
       const cause = asUnavailable(error);
       // What a server no longer answers for must not go back to the pool.
-      release(cause instanceof ServiceError && cause.code === 'unavailable');
+      release(isUnavailable(cause));
       throw signal?.aborted ? signal.reason : cause;
     } finally {
       signal?.removeEventListener('abort', destroy);
@@ -152,14 +152,10 @@ export function openDatabase(options: DatabaseOptions): Database {
             ...reachOf(tenant),
             prelude,
           ].join('; ');
-          await inSqlSpan('begin', () =>
-            within(patienceMs, client.query(begin, []), 'it does not answer'),
-          ).catch(async (error: unknown) => {
-            // A role that may not be taken on is refused once the transaction is open.
-            if (sqlState(error) !== undefined) await client.query('rollback', []);
-            throw error;
-          });
           try {
+            await inSqlSpan('begin', () =>
+              within(patienceMs, client.query(begin, []), 'it does not answer'),
+            );
             const result = await work({
               query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
               cursor: (text, values, rowsPerFetch) =>
@@ -169,7 +165,10 @@ export function openDatabase(options: DatabaseOptions): Database {
             await inSqlSpan('commit', () => client.query('commit', []));
             return result;
           } catch (error) {
+            // Its connection is given up, and the transaction with it.
+            if (isUnavailable(asUnavailable(error))) throw error;
             try {
+              // Also when the prelude failed: the transaction that BEGIN opened is still there.
               await inSqlSpan('rollback', () => client.query('rollback', []));
             } catch (fault) {
               // Without an answer the transaction may still be open: give up this connection.
@@ -280,6 +279,10 @@ function asUnavailable(thrown: unknown): unknown {
     connectionMessages.test(thrown.message)
     ? unavailable(thrown)
     : thrown;
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'unavailable';
 }
 
 /** Neon's driver rejects with its WebSocket's event. What is in there never comes from the server. */

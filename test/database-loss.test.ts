@@ -50,3 +50,10 @@ test('a connection lost during a statement fails the transaction, not the proces
   ).rejects.toMatchObject({ code: 'unavailable' });
   expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
 });
+
+test('a transaction that fails as it begins leaves nothing of itself to the next', async () => {
+  await expect(
+    database.transaction({ prelude: 'select 1 / 0' }, async () => {}),
+  ).rejects.toMatchObject({ code: '22012' });
+  expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
+});
