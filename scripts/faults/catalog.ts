@@ -10,8 +10,68 @@ export interface FaultEntry {
  */
 export const faults = {
   'consumer-killed': {
-    what: 'SIGKILL of the consumer at random moments; the platform starts it again',
+    what: 'SIGKILL of the consumer; the platform starts it again',
     file: 'test/faults/processes.test.ts',
+  },
+  'postgres-killed': {
+    what: 'SIGKILL of the PostgreSQL postmaster; started again, it recovers from its log',
+    file: 'test/faults/processes.test.ts',
+  },
+  'rabbitmq-killed': {
+    what: 'SIGKILL of the RabbitMQ node; started again on what it left behind',
+    file: 'test/faults/processes.test.ts',
+  },
+  'redis-killed': {
+    what: 'SIGKILL of Redis, which loses what it cached; readers go on',
+    file: 'test/faults/processes.test.ts',
+  },
+  'postgres-cut': {
+    what: 'network to PostgreSQL reset and refused, then silent, then back',
+    file: 'test/faults/network.test.ts',
+  },
+  'rabbitmq-cut': {
+    what: 'network to RabbitMQ reset and refused, then silent, then back',
+    file: 'test/faults/network.test.ts',
+  },
+  'redis-cut': {
+    what: 'network to Redis reset and refused, then silent, then back; readers go on',
+    file: 'test/faults/network.test.ts',
+  },
+  'postgres-slow': {
+    what: 'each stretch of bytes to and from PostgreSQL takes 20 ms and passes at 1 MB/s',
+    file: 'test/faults/network.test.ts',
+  },
+  'rabbitmq-slow': {
+    what: 'each stretch of bytes to and from RabbitMQ takes 20 ms and passes at 1 MB/s',
+    file: 'test/faults/network.test.ts',
+  },
+  'redis-slow': {
+    what: 'each stretch of bytes to and from Redis takes 400 ms; readers go on',
+    file: 'test/faults/network.test.ts',
+  },
+  'disk-full': {
+    what: 'no space is left for the database, log and all, until some is made',
+    file: 'test/faults/database.test.ts',
+  },
+  'database-read-only': {
+    what: 'default_transaction_read_only is switched on, and off again',
+    file: 'test/faults/database.test.ts',
+  },
+  'failover-read-only': {
+    what: 'a standby that lacks the last commits takes over, read-only until it is promoted',
+    file: 'test/faults/database.test.ts',
+  },
+  'connections-exhausted': {
+    what: 'others take every connection that PostgreSQL has, and all sessions of ours are ended',
+    file: 'test/faults/database.test.ts',
+  },
+  deadlocks: {
+    what: 'other transactions lock the rows and tables that batches write, in the other order',
+    file: 'test/faults/database.test.ts',
+  },
+  'serialization-errors': {
+    what: 'transactions are serializable by default, and others write the same rows meanwhile',
+    file: 'test/faults/database.test.ts',
   },
 } as const satisfies Record<string, FaultEntry>;
 

@@ -21,7 +21,7 @@ export const recordForm = z.object({
   rejected: z.int(),
   /** Counted as lost by the service itself, messages. */
   lost: z.int(),
-  /** From the end of the fault until storage was within a second of the publisher. */
+  /** From the end of the fault until everything sent by then was stored. */
   caughtUpSeconds: z.number().nullable(),
   consumerPeakMb: z.int().nullable(),
   /** How often the platform had to start a consumer again. */

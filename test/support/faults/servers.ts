@@ -1,11 +1,10 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureDebianPackages, postgresBinDir } from '../../../scripts/services/debian.ts';
 import { freePort } from '../../../scripts/services/free-port.ts';
 import type { LocalServer } from '../../../scripts/services/local-server.ts';
 import { runPostgres, throwawaySettings } from '../../../scripts/services/postgres.ts';
-import { isAlive } from '../../../scripts/services/process-ref.ts';
+import { isAlive, type ProcessRef } from '../../../scripts/services/process-ref.ts';
 import { runRabbitmq } from '../../../scripts/services/rabbitmq.ts';
 import { runRedis } from '../../../scripts/services/redis.ts';
 import { createSupervisor, type Supervisor } from '../../../scripts/services/supervisor.ts';
@@ -17,7 +16,7 @@ export interface FaultServer {
   readonly url: string;
   /** SIGKILL to its main process, and to what stands beside it; returns once they are gone. */
   kill(): Promise<void>;
-  /** Starts it again on what it left behind. */
+  /** Starts it again on what it left behind, unless it runs. */
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -33,7 +32,8 @@ export interface FaultServers {
 export async function startFaultServers(): Promise<FaultServers> {
   await ensureDebianPackages(['postgres', 'rabbitmq', 'redis'], console.log);
   const started = await Promise.allSettled([
-    startPostgres(),
+    // Few enough that a test can take them all.
+    startPostgres({ max_connections: 60 }),
     startServer('rabbitmq', async (server) => (await runRabbitmq(server)).RABBITMQ_URL),
     startServer('redis', async (server) => (await runRedis(server)).REDIS_URL),
   ]);
@@ -50,14 +50,15 @@ export async function startFaultServers(): Promise<FaultServers> {
 }
 
 /**
- * A PostgreSQL server, whose `settings` go over those of a server whose data nobody wants back. The
+ * A PostgreSQL server, in a folder of the caller's or one that goes with it. Its `settings` go over those of a server whose data nobody wants back. The
  * page cache outlives its processes, so that nothing depends on fsync while the machine stays up.
  */
 export function startPostgres(
   settings: Readonly<Record<string, string | number>> = {},
   folder?: string,
+  givenPort?: number,
 ): Promise<FaultServer> {
-  let port: number | undefined;
+  let port = givenPort;
   return startServer(
     'postgres',
     async (server) => {
@@ -90,11 +91,10 @@ async function startServer(
     return {
       url,
       kill: () => killAll(supervisor),
-      start: () => startAgain(name, url, () => run(server)),
-      stop: async () => {
-        await supervisor.stop();
-        if (givenFolder !== undefined) await rm(folder, { recursive: true, force: true });
+      start: async () => {
+        if (living(supervisor).length === 0) await startAgain(name, url, () => run(server));
       },
+      stop: () => supervisor.stop(),
     };
   } catch (error) {
     await supervisor.stop();
@@ -104,11 +104,12 @@ async function startServer(
 
 /** Its own children find out by themselves, as on a machine that runs out of memory. */
 async function killAll(supervisor: Supervisor): Promise<void> {
-  const living = supervisor.holdings().processes.filter((ref) => isAlive(ref));
-  for (const { pid } of living) process.kill(pid, 'SIGKILL');
-  await until('the killed server is gone', async () => !living.some((ref) => isAlive(ref)), {
-    everyMs: 5,
-  });
+  for (const { pid } of living(supervisor)) process.kill(pid, 'SIGKILL');
+  await until('the server is gone', async () => living(supervisor).length === 0, { everyMs: 5 });
+}
+
+function living(supervisor: Supervisor): readonly ProcessRef[] {
+  return supervisor.holdings().processes.filter((ref) => isAlive(ref));
 }
 
 /** PostgreSQL does not start while backends of the one that was killed still hold its memory. */

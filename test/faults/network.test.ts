@@ -1,0 +1,62 @@
+import { expect } from 'vitest';
+import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
+import { until } from '../support/until.ts';
+
+/** What is sent while a store is out of reach is stored once it is back, and not before. */
+async function away(run: FaultRun, begin: () => void, end: () => void): Promise<void> {
+  begin();
+  const sent = run.publisher.offered.length;
+  await run.hold();
+  expect(run.publisher.offered.length).toBeGreaterThan(sent);
+  expect(await run.storedCount()).toBeLessThanOrEqual(sent);
+  end();
+  await until('what was sent meanwhile is stored', async () => (await run.storedCount()) > sent);
+}
+
+const lessThanOffered = { latencyMs: 20, bytesPerSecond: 1_000_000 };
+
+for (const server of ['postgres', 'rabbitmq'] as const) {
+  faultTest(`${server}-cut`, { relayed: [server] }, async (run) => {
+    const { cut, freeze, heal } = run.relays[server];
+    await run.rounds(async () => {
+      await away(run, cut, heal);
+      await away(run, freeze, heal);
+    });
+  });
+
+  faultTest(`${server}-slow`, { relayed: [server] }, async (run) => {
+    await run.rounds(async () => {
+      run.relays[server].slow(lessThanOffered);
+      await run.hold();
+      await run.progress();
+      run.relays[server].heal();
+    });
+  });
+}
+
+/** Readers wait for the cache for a moment at most, and ask the table. */
+async function withoutCache({ ask, progress, hold }: FaultRun): Promise<void> {
+  await progress();
+  await hold();
+  // Again and again, for another store may be busy for a moment.
+  await until('freshness is answered', async () => (await ask('freshness')).status === 200);
+}
+
+faultTest('redis-cut', { relayed: ['redis'] }, async (run) => {
+  const { cut, freeze, heal } = run.relays.redis;
+  await run.rounds(async () => {
+    for (const begin of [cut, freeze]) {
+      begin();
+      await withoutCache(run);
+      heal();
+    }
+  });
+});
+
+faultTest('redis-slow', { relayed: ['redis'] }, async (run) => {
+  await run.rounds(async () => {
+    run.relays.redis.slow({ latencyMs: 400, bytesPerSecond: 1_000_000 });
+    await withoutCache(run);
+    run.relays.redis.heal();
+  });
+});
