@@ -20,7 +20,7 @@ if (!isInstalled()) {
   if (npm.status !== 0) process.exit(npm.status ?? 1);
 }
 
-const projects = ['unit', 'integration', 'hosted', ...(full ? ['full'] : [])];
+const projects = ['unit', 'integration', 'hosted', 'faults', ...(full ? ['full'] : [])];
 const child = spawn(
   process.execPath,
   [

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { machine } from '../bench/report.ts';
 import { postgresBinDir, RABBITMQ_SERVER } from '../services/debian.ts';
@@ -36,7 +37,16 @@ export const recordForm = z.object({
 });
 export type FaultRecord = z.output<typeof recordForm>;
 
-/** Appends a line where FAULTS_RECORDS names a file. */
+/** What docs/reliability.md is made from: the last record of each fault and form. */
+export const resultsFile = fileURLToPath(new URL('../../docs/reliability.jsonl', import.meta.url));
+
+export function readRecords(file: string): FaultRecord[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n');
+  return lines.filter((line) => line !== '').map((line) => recordForm.parse(JSON.parse(line)));
+}
+
+/** In place of the last record of that fault and form, where FAULTS_RECORDS names a file. */
 export function writeRecord(record: Omit<FaultRecord, 'at' | 'machine' | 'servers'>): void {
   const file = process.env.FAULTS_RECORDS;
   if (file === undefined) return;
@@ -46,7 +56,10 @@ export function writeRecord(record: Omit<FaultRecord, 'at' | 'machine' | 'server
     machine: machine(),
     servers: serverVersions(),
   };
-  appendFileSync(file, `${JSON.stringify(whole)}\n`);
+  const key = ({ fault, form }: FaultRecord) => `${fault}/${form}`;
+  const kept = readRecords(file).filter((other) => key(other) !== key(whole));
+  const sorted = [...kept, whole].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  writeFileSync(file, sorted.map((one) => `${JSON.stringify(one)}\n`).join(''));
 }
 
 function serverVersions(): string {

@@ -15,24 +15,27 @@ async function away(run: FaultRun, begin: () => void, end: () => void): Promise<
 
 const lessThanOffered = { latencyMs: 20, bytesPerSecond: 1_000_000 };
 
-for (const server of ['postgres', 'rabbitmq'] as const) {
-  faultTest(`${server}-cut`, { relayed: [server] }, async (run) => {
-    const { cut, freeze, heal } = run.relays[server];
-    await run.rounds(async () => {
-      await away(run, cut, heal);
-      await away(run, freeze, heal);
-    });
+const cutOff = (server: 'postgres' | 'rabbitmq') => async (run: FaultRun) => {
+  const { cut, freeze, heal } = run.relays[server];
+  await run.rounds(async () => {
+    await away(run, cut, heal);
+    await away(run, freeze, heal);
   });
+};
 
-  faultTest(`${server}-slow`, { relayed: [server] }, async (run) => {
-    await run.rounds(async () => {
-      run.relays[server].slow(lessThanOffered);
-      await run.hold();
-      await run.progress();
-      run.relays[server].heal();
-    });
+const slowDown = (server: 'postgres' | 'rabbitmq') => async (run: FaultRun) => {
+  await run.rounds(async () => {
+    run.relays[server].slow(lessThanOffered);
+    await run.hold();
+    await run.progress();
+    run.relays[server].heal();
   });
-}
+};
+
+faultTest('postgres-cut', { relayed: ['postgres'] }, cutOff('postgres'));
+faultTest('rabbitmq-cut', { relayed: ['rabbitmq'] }, cutOff('rabbitmq'));
+faultTest('postgres-slow', { relayed: ['postgres'] }, slowDown('postgres'));
+faultTest('rabbitmq-slow', { relayed: ['rabbitmq'] }, slowDown('rabbitmq'));
 
 /** Readers wait for the cache for a moment at most, and ask the table. */
 async function withoutCache({ ask, progress, hold }: FaultRun): Promise<void> {
