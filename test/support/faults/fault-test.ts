@@ -75,7 +75,7 @@ export interface FaultRun {
 /** At least 3,000 a second must be offered; what a busy moment costs comes on top. */
 const perSecond = 3_300;
 const perSecondMin = 3_000;
-const refreshEveryMs = 1_000;
+const everyMs = 500;
 
 let shared: { servers: FaultServers; template: string } | undefined;
 let missing: string | undefined;
@@ -127,7 +127,6 @@ export function faultTest(
 interface FaultSystem {
   run: FaultRun;
   reader: UsageReader;
-  refreshes: { stop(): Promise<void> };
   seed: number;
   pods: readonly ConsumerPod[];
   notes: readonly string[];
@@ -138,6 +137,7 @@ async function openSystem(
   { servers, template }: { servers: FaultServers; template: string },
   options: FaultOptions,
 ): Promise<FaultSystem> {
+  const limits = extent();
   const chosenSeed = seed();
   const random = new Random(chosenSeed);
   const undoing: (() => Promise<unknown>)[] = [];
@@ -198,15 +198,31 @@ async function openSystem(
       exportsFolder: join(tmpdir(), 'exports-not-used'),
     });
     undoing.push(() => service.close());
-    const publisher = startPublisher({ url: urls.rabbitmq, stream, perSecond, random });
+    const storedCount = async () => {
+      const [row] = await direct.query<{ stored: number }>(
+        'select coalesce(sum(events_stored), 0)::float8 as stored from analytics.stream_offsets',
+      );
+      return row?.stored ?? 0;
+    };
+    let stored = 0;
+    const counting = repeat(async () => {
+      stored = await storedCount();
+    });
+    undoing.push(counting.stop);
+    const publisher: SteadyPublisher = startPublisher({
+      url: urls.rabbitmq,
+      stream,
+      perSecond,
+      random,
+      mayOffer: () => publisher.offered.length - stored < limits.aheadMax,
+    });
     undoing.push(() => publisher.stop());
-    const refreshes = startRefreshes(service);
-    undoing.push(() => refreshes.stop());
+    // As the schedule does, only more often.
+    undoing.push(repeat(() => service.refresh()).stop);
     const ask = askOf(service.app);
     const reader = startReader(ask, publisher.offered, options.mayForget === true);
     undoing.push(() => reader.stop());
 
-    const limits = extent();
     const pods: ConsumerPod[] = [];
     const notes: string[] = [];
     const addConsumer = (more: Record<string, string> = {}) => {
@@ -214,12 +230,6 @@ async function openSystem(
       pods.push(pod);
       undoing.push(() => pod.stop());
       return pod;
-    };
-    const storedCount = async () => {
-      const [row] = await direct.query<{ stored: number }>(
-        'select coalesce(sum(events_stored), 0)::float8 as stored from analytics.stream_offsets',
-      );
-      return row?.stored ?? 0;
     };
     const progress = async () => {
       const before = await storedCount();
@@ -252,26 +262,26 @@ async function openSystem(
       progress,
       note: (text) => notes.push(text),
     };
-    return { run, reader, refreshes, seed: chosenSeed, pods, notes, close };
+    return { run, reader, seed: chosenSeed, pods, notes, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** As the schedule does, only more often; while a store is away it fails, and comes again. */
-function startRefreshes(service: LocalService): { stop(): Promise<void> } {
+/** Works again and again; while a store is away it fails, and comes again. */
+function repeat(work: () => Promise<unknown>): { stop(): Promise<void> } {
   const ending = new AbortController();
-  const refreshing = (async () => {
+  const working = (async () => {
     while (!ending.signal.aborted) {
-      await service.refresh().catch(() => {});
-      await sleep(refreshEveryMs, undefined, { signal: ending.signal }).catch(() => {});
+      await work().catch(() => {});
+      await sleep(everyMs, undefined, { signal: ending.signal }).catch(() => {});
     }
   })();
   return {
     stop: async () => {
       ending.abort();
-      await refreshing;
+      await working;
     },
   };
 }

@@ -15,6 +15,11 @@ export interface Extent {
   leaseMs: number;
   /** Within which everything must be well again, by itself. */
   settleMaxMs: number;
+  /**
+   * Events that the publisher may be ahead of storage. In the short form some seconds' worth, or a
+   * machine that is too busy to store at the publisher's pace would only fall behind.
+   */
+  aheadMax: number;
 }
 
 const extents: Record<Form, Extent> = {
@@ -26,15 +31,17 @@ const extents: Record<Form, Extent> = {
     tailMs: 500,
     leaseMs: 1_500,
     settleMaxMs: 60_000,
+    aheadMax: 20_000,
   },
   long: {
     form: 'long',
-    rounds: 4,
-    momentMaxMs: 5_000,
-    holdMs: 12_000,
+    rounds: 3,
+    momentMaxMs: 4_000,
+    holdMs: 8_000,
     tailMs: 5_000,
     leaseMs: 9_000,
     settleMaxMs: 180_000,
+    aheadMax: Number.POSITIVE_INFINITY,
   },
 };
 

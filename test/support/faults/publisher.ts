@@ -23,6 +23,8 @@ export interface PublisherOptions {
   stream: string;
   perSecond: number;
   random: Random;
+  /** False while it had better make no more. */
+  mayOffer: () => boolean;
 }
 
 const tickMs = 20;
@@ -48,9 +50,18 @@ export function startPublisher(options: PublisherOptions): SteadyPublisher {
   let lastConfirmMs = startedMs;
   let isOver = false;
 
+  let offeredMs = startedMs;
   const offerDue = () => {
-    const due = Math.floor(((performance.now() - startedMs) / 1_000) * perSecond);
-    while (offered.length < due) offered.push(randomEvent(random, Date.now(), spreadMs));
+    const nowMs = performance.now();
+    if (!options.mayOffer()) {
+      offeredMs = nowMs;
+      return;
+    }
+    const due = Math.floor(((nowMs - offeredMs) / 1_000) * perSecond);
+    for (let count = 0; count < due; count += 1) {
+      offered.push(randomEvent(random, Date.now(), spreadMs));
+    }
+    offeredMs += (due / perSecond) * 1_000;
   };
   const timer = setInterval(offerDue, tickMs);
 
