@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { cacheAgrees } from '../support/faults/cache.ts';
 import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
 import { until } from '../support/until.ts';
 
@@ -9,7 +10,8 @@ async function away(run: FaultRun, begin: () => void, end: () => void): Promise<
   await run.hold();
   expect(await run.storedCount()).toBeLessThanOrEqual(sent);
   end();
-  await until('what was sent meanwhile is stored', async () => (await run.storedCount()) > sent);
+  const isBack = async () => (await run.storedCount()) > sent;
+  await until('what was sent meanwhile is stored', isBack, { timeoutMs: run.extent.settleMaxMs });
 }
 
 const lessThanOffered = { latencyMs: 20, bytesPerSecond: 1_000_000 };
@@ -53,6 +55,7 @@ faultTest('redis-cut', { relayed: ['redis'] }, async (run) => {
       heal();
     }
   });
+  await cacheAgrees(run);
 });
 
 faultTest('redis-slow', { relayed: ['redis'] }, async (run) => {
@@ -61,4 +64,5 @@ faultTest('redis-slow', { relayed: ['redis'] }, async (run) => {
     await withoutCache(run);
     run.relays.redis.heal();
   });
+  await cacheAgrees(run);
 });

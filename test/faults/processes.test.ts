@@ -1,3 +1,4 @@
+import { cacheAgrees } from '../support/faults/cache.ts';
 import { faultTest } from '../support/faults/fault-test.ts';
 import { until } from '../support/until.ts';
 
@@ -21,7 +22,8 @@ faultTest('rabbitmq-killed', {}, async ({ rounds, servers }) => {
   });
 });
 
-faultTest('redis-killed', {}, async ({ rounds, servers, ask, progress }) => {
+faultTest('redis-killed', {}, async (run) => {
+  const { rounds, servers, ask, progress } = run;
   // Again and again, for another store may be busy for a moment.
   const isAnswered = async () => (await ask('freshness')).status === 200;
   await rounds(async () => {
@@ -31,4 +33,5 @@ faultTest('redis-killed', {}, async ({ rounds, servers, ask, progress }) => {
     await servers.redis.start();
   });
   await until('freshness is answered', isAnswered);
+  await cacheAgrees(run);
 });

@@ -181,13 +181,21 @@ async function openSystem(
       LOG_LEVEL: 'info',
       ENVIRONMENT: 'test',
       RATE_LIMIT_PER_MINUTE: '0',
+      FRESHNESS_CACHE_TTL: '2s',
       ...options.environment,
     };
     const settings = readSettings(environment);
     await declare(urls.rabbitmq, settings);
     undoing.push(() => deleteQueues(urls.rabbitmq, settings));
 
-    const direct = openDatabase({ url: database, patienceMs: 5_000, name: 'fault test' });
+    const direct = openDatabase({
+      url: database,
+      name: 'fault test',
+      // The one it has it keeps, also while others take all that are left.
+      connectionsMax: 1,
+      patienceMs: 30_000,
+      statementTimeoutMs: 120_000,
+    });
     undoing.push(() => direct.close());
     const logger = createLogger({ ...settings, LOG_LEVEL: 'silent' }, 'test');
     const service = await openService(settings, logger, {
