@@ -32,6 +32,10 @@ function describeSql(statement: string): SpanDescription {
   };
 }
 
+/** With its schema, or one of those that are a table or a tenant's view of it; no column, no CTE. */
+const firstRead =
+  /\b(?:from|join)\s+(analytics\.\w+|(?:usage|error|freshness|ingestion|stream|export)_[a-z]+\b)/i;
+
 /**
  * What a statement does: `INSERT analytics.usage_events`, `SELECT analytics.orgs`, `COMMIT`. A
  * statement that writes is named by its first write, whatever it reads on the way.
@@ -42,7 +46,7 @@ export function summaryOf(statement: string): string {
     /\b(delete)\s+from\s+([\w.]+)/i.exec(statement) ??
     /^\s*(update|copy)\s+([\w.]+)/i.exec(statement);
   const [, operation = /\w+/.exec(statement)?.[0] ?? '', written] = write ?? [];
-  const table = written ?? /\b(?:from|join)\s+(analytics\.\w+)/i.exec(statement)?.[1];
+  const table = written ?? firstRead.exec(statement)?.[1];
   const verb = operation.toUpperCase().replace(/^WITH$/, 'SELECT');
   return table === undefined ? verb : `${verb} ${table}`;
 }

@@ -265,7 +265,7 @@ test('a read shows its statements, and neither their text nor their values', asy
   });
   const statements = ofTrace.filter(({ kind }) => kind === kinds.client);
   expect(statements.map(({ name }) => name)).toEqual(
-    expect.arrayContaining(['BEGIN', 'SELECT analytics.ingestion_batches', 'COMMIT']),
+    expect.arrayContaining(['BEGIN', 'SELECT ingestion_batches', 'COMMIT']),
   );
   for (const { attributes } of statements) {
     expect(attributes['db.system.name']).toBe('postgresql');
