@@ -1,5 +1,6 @@
 import type { Queryable } from './db.ts';
 import { directStream } from './stream-heads.ts';
+import { isOver, leaseIsOver } from './stream-lease.ts';
 
 /** What there is to drain, and how much of it is one consumer's share. */
 export interface ConsumerShare {
@@ -7,6 +8,8 @@ export interface ConsumerShare {
   streams: { stream: string; isFree: boolean }[];
   /** Streams that one consumer drains at most, so that all who are awake have as many. */
   streamsMax: number;
+  /** By the database's clock. */
+  nowMs: number;
 }
 
 /** Says that this consumer is awake, and asks who else is. The clock is the database's alone. */
@@ -22,10 +25,15 @@ export async function consumerShare(
      on conflict (owner) do update set expires_at = excluded.expires_at`,
     [owner, leaseMs / 1_000],
   );
-  const streams = await database.query<{ stream: string; isFree: boolean; awake: number }>(
+  const streams = await database.query<{
+    stream: string;
+    isFree: boolean;
+    now: Date;
+    awake: number;
+  }>(
     `select stream,
-            s.owner is null or s.owner = $1 or s.lease_expires_at < clock_timestamp() as "isFree",
-            (select count(*) from analytics.consumers where expires_at > clock_timestamp())::integer
+            owner = $1 or ${leaseIsOver} as "isFree", clock_timestamp() as now,
+            (select count(*) from analytics.consumers where not ${isOver('expires_at')})::integer
               as awake
      from unnest($2::text[]) as configured (stream)
      full join (
@@ -36,7 +44,8 @@ export async function consumerShare(
     [owner, configured, directStream],
   );
   const awake = Math.max(1, streams[0]?.awake ?? 1);
-  return { streams, streamsMax: Math.ceil(streams.length / awake) };
+  const nowMs = streams[0]?.now.getTime() ?? Date.now();
+  return { streams, streamsMax: Math.ceil(streams.length / awake), nowMs };
 }
 
 /** Leaves its share to the others at once, and tidies up after those that left without a word. */

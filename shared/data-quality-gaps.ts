@@ -24,7 +24,6 @@ export interface FoundGap extends Pick<OffsetGap, 'stream' | 'first' | 'last'> {
 const gapsMax = 100;
 /** Each is a consumer opened at the broker. */
 const askedMax = 20;
-const answerMaxMs = 1_500;
 /** RabbitMQ takes single offsets for its own records (6 in 20,000, measured). */
 const brokerOffsetsMax = 10;
 
@@ -132,29 +131,13 @@ async function ask(
   if (broker === null) return 'unknown';
   try {
     if (!(await broker.exists(stream))) return 'unknown';
-    const found = await firstFrom(broker, stream, first);
-    if (found !== null && found <= last) return 'skipped';
+    const found = await broker.firstFrom(stream, first);
+    if (found !== null && found.offset <= last) return 'skipped';
     if (!tails.has(stream)) tails.set(stream, await broker.tail(stream));
     const tail = tails.get(stream) ?? null;
     return tail === null || tail > first ? 'lost' : 'empty';
   } catch {
     // A broker that went away says nothing about our batches.
     return 'unknown';
-  }
-}
-
-/** The first offset at or behind `from` that the stream still delivers. */
-async function firstFrom(broker: Broker, stream: string, from: number): Promise<number | null> {
-  const reader = await broker.read(stream, from, 1, ({ offset }) => offset);
-  try {
-    for (;;) {
-      // A chunk comes whole: it may begin before the offset that was asked for.
-      const offsets = await reader.take(1_000, 0, answerMaxMs);
-      const found = offsets.find((offset) => offset >= from);
-      if (found !== undefined || offsets.length === 0) return found ?? null;
-      reader.acknowledge();
-    }
-  } finally {
-    await reader.close();
   }
 }

@@ -10,7 +10,17 @@ export interface IngestBatch {
   /** Messages that were no valid events and are already in the dead-letter queue. */
   rejected: number;
   /** Where the stretch lies and the lease it was read under; null without a stream. */
-  position: { firstOffset: number; lastOffset: number; epoch: number } | null;
+  position: BatchPosition | null;
+}
+
+export interface BatchPosition {
+  firstOffset: number;
+  lastOffset: number;
+  epoch: number;
+  /** Of the message at `lastOffset` (see `messageDigest`); null where it is not known. */
+  digest?: string | null;
+  /** Messages that retention removed before or within this stretch; counted with it. */
+  lost?: number;
 }
 
 export interface IngestResult {
@@ -277,9 +287,12 @@ async function advance(
     );
     return;
   }
+  const { lastOffset, epoch, digest = null, lost = 0 } = batch.position;
   const moved = await transaction.query(
     `update analytics.stream_offsets set
        committed_offset = $6,
+       committed_digest = $9,
+       messages_lost = messages_lost + $10,
        committed_at = clock_timestamp(),
        head_offset = greatest(head_offset, $6),
        complete_through = case when $6 >= target_offset then target_probed_at
@@ -292,7 +305,7 @@ async function advance(
        events_rejected = events_rejected + $5
      where stream = $1 and epoch = $7
      returning stream`,
-    [...totals, batch.position.lastOffset, batch.position.epoch, leaseMs / 1_000],
+    [...totals, lastOffset, epoch, leaseMs / 1_000, digest, lost],
   );
   if (moved.length === 0) {
     throw new LeaseLostError(`the lease of ${batch.stream} went to another consumer`);

@@ -1,5 +1,6 @@
 import type { Database, Queryable } from './db.ts';
 import type { Broker } from './stream.ts';
+import { isSameStream, startOver } from './stream-identity.ts';
 
 /** The row of events taken over HTTP without a stream: stored before they are answered. */
 export const directStream = 'http';
@@ -39,45 +40,57 @@ async function probeHead(
 ): Promise<void> {
   const before = await beforeProbe(database, stream);
   const head = await headOf(broker, stream);
-  if (head !== null && before.committedOffset !== null && head < before.committedOffset) {
-    await forgetShorterStream(database, stream, before.committedOffset);
-  }
-  await recordHead(database, stream, head, before.time, isConfigured);
+  const isKnown = await startAnewWhereRemade(database, broker, stream, before, head);
+  await recordHead(
+    database,
+    stream,
+    { head, seen: isKnown ? head : null },
+    before.time,
+    isConfigured,
+  );
+}
+
+interface KnownBefore {
+  time: Date;
+  committedOffset: number | null;
+  digest: string | null;
+  /** Of the last probe. */
+  head: number | null;
 }
 
 /** The probe's time is taken first, by the clock of the database, which all processes share. */
-async function beforeProbe(
-  database: Queryable,
-  stream: string,
-): Promise<{ time: Date; committedOffset: number | null }> {
-  const [row] = await database.query<{ now: Date; committed_offset: number | null }>(
-    `select clock_timestamp() as now, s.committed_offset
+async function beforeProbe(database: Queryable, stream: string): Promise<KnownBefore> {
+  const [row] = await database.query<KnownBefore>(
+    `select clock_timestamp() as time, s.committed_offset as "committedOffset",
+            s.committed_digest as digest, s.head_offset as head
      from (select $1::text as stream) as asked
      left join analytics.stream_offsets s using (stream)`,
     [stream],
   );
   if (row === undefined) throw new Error('the database did not tell the time');
-  return { time: row.now, committedOffset: row.committed_offset };
+  return row;
 }
 
 /**
- * A head below what was committed, twice in a row (a replica may lag behind for a moment after a
- * failover, and head_offset is the last probe's): the stream was deleted and made anew. Without
- * a consumer the old offset would make its lag zero, and no scaler would ever start one. A
- * consumer that holds the lease finds out by itself.
+ * Without a consumer the offset of a stream that was deleted and made anew would make its lag zero,
+ * or nearly so, and no scaler would ever start one. A consumer that holds the lease finds out by
+ * itself. A head below what was committed must show twice in a row: a replica may lag behind for a
+ * moment after a failover.
+ *
+ * @returns whether the head is that of the stream that the row tells of
  */
-async function forgetShorterStream(
+async function startAnewWhereRemade(
   database: Queryable,
+  broker: Broker | null,
   stream: string,
-  committedOffset: number,
-): Promise<void> {
-  await database.query(
-    `update analytics.stream_offsets
-     set committed_offset = null, target_offset = null
-     where stream = $1 and committed_offset = $2 and head_offset < committed_offset
-       and (owner is null or lease_expires_at < clock_timestamp())`,
-    [stream, committedOffset],
-  );
+  { committedOffset, digest, head: headBefore }: KnownBefore,
+  head: number | null,
+): Promise<boolean> {
+  if (broker === null || head === null || committedOffset === null) return true;
+  if (await isSameStream(broker, stream, { committedOffset, digest }, head)) return true;
+  const isCertain =
+    head >= committedOffset || (headBefore !== null && headBefore < committedOffset);
+  return isCertain && (await startOver(database, stream, committedOffset, null)) !== null;
 }
 
 async function headOf(broker: Broker | null, stream: string): Promise<number | null> {
@@ -93,16 +106,18 @@ async function headOf(broker: Broker | null, stream: string): Promise<number | n
 async function recordHead(
   database: Queryable,
   stream: string,
-  head: number | null,
+  { head, seen }: { head: number | null; seen: number | null },
   probedAt: Date,
   isConfigured: boolean,
 ): Promise<void> {
   await database.query(
     `insert into analytics.stream_offsets as s
-       (stream, head_offset, head_probed_at, target_offset, target_probed_at, complete_through)
+       (stream, head_offset, head_probed_at, target_offset, target_probed_at, complete_through,
+        seen_offset)
      values ($1, $2::bigint, $3::timestamptz, $2,
-             case when $2 is not null then $3 end, case when $2 is null then $3 end)
+             case when $2 is not null then $3 end, case when $2 is null then $3 end, $5::bigint)
      on conflict (stream) do update set
+       seen_offset = greatest(s.seen_offset, excluded.seen_offset),
        head_offset = excluded.head_offset,
        head_probed_at = excluded.head_probed_at,
        complete_through = case when ${reached} then excluded.head_probed_at
@@ -113,7 +128,7 @@ async function recordHead(
                                when s.target_offset is null then excluded.head_probed_at
                                else s.target_probed_at end,
        retired = not $4 and coalesce(${reached}, false)`,
-    [stream, head, probedAt, isConfigured],
+    [stream, head, probedAt, isConfigured, seen],
   );
 }
 

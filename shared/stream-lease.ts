@@ -6,6 +6,19 @@ export interface StreamLease {
   epoch: number;
   /** Null when nothing of the stream was ever committed. */
   committedOffset: number | null;
+  /** Of the message at `committedOffset`. */
+  digest: string | null;
+}
+
+/**
+ * SQL: nobody holds a row's lease. No lease is for as long as ten minutes, so one that seems to be
+ * was written before the database's clock was set back, and would keep a dead owner's stream.
+ */
+export const leaseIsOver = `(owner is null or ${isOver('lease_expires_at')})`;
+
+/** SQL: a short promise of this column has run out, or the clock was set back since. */
+export function isOver(column: string): string {
+  return `${column} not between clock_timestamp() and clock_timestamp() + interval '10 minutes'`;
 }
 
 /**
@@ -23,20 +36,24 @@ export async function claimLease(
     'insert into analytics.stream_offsets (stream) values ($1) on conflict do nothing',
     [stream],
   );
-  const [row] = await database.query<{ epoch: number; committed_offset: number | null }>(
+  const [row] = await database.query<{
+    epoch: number;
+    committed_offset: number | null;
+    digest: string | null;
+  }>(
     `update analytics.stream_offsets set
        owner = $2,
        epoch = epoch + 1,
        retired = false,
        lease_expires_at = clock_timestamp() + make_interval(secs => $3)
      where stream = $1
-       and (owner is null or owner = $2 or lease_expires_at < clock_timestamp())
-     returning epoch, committed_offset`,
+       and (owner = $2 or ${leaseIsOver})
+     returning epoch, committed_offset, committed_digest as digest`,
     [stream, owner, leaseMs / 1_000],
   );
   return row === undefined
     ? null
-    : { stream, epoch: row.epoch, committedOffset: row.committed_offset };
+    : { stream, epoch: row.epoch, committedOffset: row.committed_offset, digest: row.digest };
 }
 
 /** Extends a lease while nothing is committed. False when it went to another consumer. */
@@ -64,35 +81,5 @@ export async function releaseLease(
     `update analytics.stream_offsets set owner = null, lease_expires_at = null
      where stream = $1 and epoch = $2`,
     [stream, epoch],
-  );
-}
-
-/**
- * Starts a stream over, after it was deleted and made anew: what is read again is deduplicated.
- *
- * @throws nothing of its own; a lost lease shows at the next commit.
- */
-export async function forgetOffset(
-  database: Queryable,
-  { stream, epoch }: StreamLease,
-): Promise<void> {
-  await database.query(
-    `update analytics.stream_offsets
-     set committed_offset = null, head_offset = null, target_offset = null
-     where stream = $1 and epoch = $2`,
-    [stream, epoch],
-  );
-}
-
-/** Counts messages that retention removed before they were read. */
-export async function recordLoss(
-  database: Queryable,
-  { stream, epoch }: StreamLease,
-  messages: number,
-): Promise<void> {
-  await database.query(
-    `update analytics.stream_offsets set messages_lost = messages_lost + $3
-     where stream = $1 and epoch = $2`,
-    [stream, epoch, messages],
   );
 }

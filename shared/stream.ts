@@ -34,7 +34,8 @@ export interface StreamReader<T> {
   /**
    * Up to `max` messages: waits `idleMs` for the first, then `fillMs` for more. Empty when idle.
    *
-   * @throws ServiceError `unavailable` when the connection is gone.
+   * @throws ServiceError `unavailable` when the connection is gone, or the stream was deleted and
+   * everything that came of it is taken.
    */
   take(max: number, fillMs: number, idleMs: number): Promise<T[]>;
   /** Returns the credit of everything taken so far. */
@@ -56,7 +57,8 @@ export interface Broker {
   publish(messages: readonly OutgoingMessage[], timeoutMs: number): Promise<void>;
   /**
    * @param from the offset to begin at, or null for the oldest message still there
-   * @param credit unacknowledged messages that the broker may send ahead; it rounds up to chunks
+   * @param credit unacknowledged messages that the broker may send ahead; it rounds up to chunks.
+   *   Large ones are sent ahead in smaller number, so that what waits stays within 32 MB
    * @param map runs as each message arrives, so that decoding overlaps the wait for the database
    */
   read<T>(
@@ -67,6 +69,8 @@ export interface Broker {
   ): Promise<StreamReader<T>>;
   /** Reads a queue, never a stream, without taking from it. @throws when there is none. */
   browse(queue: string, pageSize: number): Promise<QueueBrowser>;
+  /** The first message at or behind an offset that the stream still delivers, or null. */
+  firstFrom(stream: string, offset: number): Promise<StreamMessage | null>;
   /** The newest offset, or null in an empty stream. */
   head(stream: string): Promise<number | null>;
   /** The oldest offset still there, or null in an empty stream. */
@@ -75,6 +79,11 @@ export interface Broker {
 }
 
 const notFound = 404;
+/**
+ * What a reader holds at most beside one message. Credit counts messages, and one may have 128 MB:
+ * 10,000 events take some 6 MB of it.
+ */
+const bufferMaxBytes = 32_000_000;
 const closeMaxMs = 2_000;
 /** Retention drops whole segments: small ones keep a small stream near its limits. */
 const segmentMaxBytes = 100_000_000;
@@ -211,42 +220,79 @@ export async function connectBroker(
   async function read<T>(
     stream: string,
     from: number | 'first' | 'last',
-    credit: number,
+    creditMax: number,
     map: (message: StreamMessage) => T,
   ): Promise<StreamReader<T>> {
-    const opened = await channel();
-    const buffer: { message: ConsumeMessage; item: T }[] = [];
-    let taken: ConsumeMessage | undefined;
+    const buffer: { message: ConsumeMessage; from: Channel; bytes: number; item: T }[] = [];
+    let bufferedBytes = 0;
+    let credit = creditMax;
+    /** Where a channel that was given up is followed by another, once the buffer is empty. */
+    let resumeAt: number | undefined;
+    let taken: { message: ConsumeMessage; from: Channel } | undefined;
     let fault: Error | undefined;
+    let isDeleted = false;
+    let isClosed = false;
     let wake = () => {};
-    opened.on('close', () => {
-      fault ??= gone();
-      wake();
-    });
-    await opened.prefetch(credit);
-    await opened.consume(
-      stream,
-      (message) => {
-        if (message === null) {
-          fault = new ServiceError('unavailable', `the stream ${stream} was deleted`);
-        } else {
-          buffer.push({ message, item: map(toStreamMessage(message)) });
-        }
-        wake();
-      },
-      { noAck: false, arguments: { 'x-stream-offset': from } },
-    );
+    let opened = await open(from);
 
-    /** Waits until the buffer holds `count`, the time is up, or the connection is gone. */
+    async function open(offset: number | 'first' | 'last'): Promise<Channel> {
+      const current = await channel();
+      let seen = 0;
+      let seenBytes = 0;
+      let isGivenUp = false;
+      /** What this channel still delivers is read again by the next, with another credit. */
+      const giveUp = (nextOffset: number, nextCredit: number) => {
+        isGivenUp = true;
+        resumeAt = nextOffset;
+        credit = nextCredit;
+        void closeChannel(current);
+      };
+      current.on('close', () => {
+        if (isGivenUp) return;
+        fault ??= gone();
+        wake();
+      });
+      await current.prefetch(credit);
+      await current.consume(
+        stream,
+        (message) => {
+          if (isGivenUp) return;
+          if (message === null) {
+            isDeleted = true;
+            fault = new ServiceError('unavailable', `the stream ${stream} was deleted`);
+            wake();
+            return;
+          }
+          const read = toStreamMessage(message);
+          const bytes = read.content.length;
+          buffer.push({ message, from: current, bytes, item: map(read) });
+          bufferedBytes += bytes;
+          seen += 1;
+          seenBytes += bytes;
+          const fitting = Math.floor(bufferMaxBytes / 2 / Math.max(1, seenBytes / seen));
+          if (bufferedBytes > bufferMaxBytes) {
+            giveUp(read.offset + 1, Math.max(1, Math.min(creditMax, fitting)));
+          } else if (credit < creditMax && seen >= credit * 4 && fitting >= credit * 4) {
+            giveUp(read.offset + 1, Math.min(creditMax, fitting));
+          }
+          wake();
+        },
+        { noAck: false, arguments: { 'x-stream-offset': offset } },
+      );
+      return current;
+    }
+
+    /** Waits until the buffer holds `count`, the time is up, or nothing more will come. */
     async function waitFor(count: number, timeoutMs: number): Promise<void> {
       const deadline = performance.now() + timeoutMs;
-      while (buffer.length < count && fault === undefined) {
+      const isOver = () => buffer.length >= count || fault !== undefined || resumeAt !== undefined;
+      while (!isOver()) {
         const leftMs = deadline - performance.now();
         if (leftMs <= 0) return;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, leftMs);
           wake = () => {
-            if (buffer.length < count && fault === undefined) return;
+            if (!isOver()) return;
             clearTimeout(timer);
             resolve();
           };
@@ -257,18 +303,28 @@ export async function connectBroker(
 
     return {
       take: async (max, fillMs, idleMs) => {
+        if (buffer.length === 0 && fault === undefined && resumeAt !== undefined) {
+          const next = resumeAt;
+          resumeAt = undefined;
+          opened = await open(next);
+          if (isClosed) await closeChannel(opened);
+        }
         await waitFor(1, idleMs);
         if (buffer.length > 0) await waitFor(max, fillMs);
-        if (fault !== undefined) throw fault;
+        // Nobody can deliver again what came of a stream that is no more.
+        if (fault !== undefined && !(isDeleted && buffer.length > 0)) throw fault;
         const entries = buffer.splice(0, max);
-        taken = entries.at(-1)?.message ?? taken;
+        for (const { bytes } of entries) bufferedBytes -= bytes;
+        taken = entries.at(-1) ?? taken;
         return entries.map(({ item }) => item);
       },
       acknowledge: () => {
-        if (taken !== undefined && fault === undefined) opened.ack(taken, true);
+        const isOpenStill = fault === undefined && resumeAt === undefined;
+        if (taken?.from === opened && isOpenStill) opened.ack(taken.message, true);
         taken = undefined;
       },
       close: async () => {
+        isClosed = true;
         await closeChannel(opened);
       },
     };
@@ -292,6 +348,22 @@ export async function connectBroker(
         throw new ServiceError('unavailable', `RabbitMQ did not deliver the end of ${stream}`);
       }
       return offsets;
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async function firstFrom(stream: string, offset: number): Promise<StreamMessage | null> {
+    const answerMaxMs = 1_500;
+    const reader = await read(stream, offset, 1, (message) => message);
+    try {
+      for (;;) {
+        // A chunk comes whole: it may begin before the offset that was asked for.
+        const messages = await reader.take(1_000, 0, answerMaxMs);
+        const found = messages.find((message) => message.offset >= offset);
+        if (found !== undefined || messages.length === 0) return found ?? null;
+        reader.acknowledge();
+      }
     } finally {
       await reader.close();
     }
@@ -324,6 +396,7 @@ export async function connectBroker(
       read(stream, from ?? 'first', Math.min(credit, 0xffff), map),
     browse: (queue, pageSize) =>
       browseQueue(queue, pageSize, { open: channel, close: closeChannel, messageCount }),
+    firstFrom,
     head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,
     tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
     close: async () => {

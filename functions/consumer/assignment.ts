@@ -15,16 +15,24 @@ interface Drain {
  * share, and gives back what is more once another replica is awake. Streams of an earlier number of
  * partitions count among them until they are drained, so that the number may change at any time.
  */
-export async function drainShare(deps: PartitionDeps, signal: AbortSignal): Promise<void> {
+export async function drainShare(
+  deps: Omit<PartitionDeps, 'nowMs'>,
+  signal: AbortSignal,
+): Promise<void> {
   const { database, logger, owner, leaseMs } = deps;
   const configured = streamPartitions(deps.settings);
   const drains = new Map<string, Drain>();
+  // The clock of this machine may be wrong, or be set; what it says has passed is not.
+  let clock = { databaseMs: 0, atMs: 0 };
+  const nowMs = () => clock.databaseMs + performance.now() - clock.atMs;
 
   const start = (stream: string) => {
     const leave = new AbortController();
-    const ended = drainPartition(stream, deps, AbortSignal.any([signal, leave.signal])).finally(
-      () => drains.delete(stream),
-    );
+    const ended = drainPartition(
+      stream,
+      { ...deps, nowMs },
+      AbortSignal.any([signal, leave.signal]),
+    ).finally(() => drains.delete(stream));
     // Awaited at the end; an error in between must not end the process.
     ended.catch((error: unknown) => {
       logger.error({ stream, reason: messageOf(error) }, 'drain ended');
@@ -33,7 +41,9 @@ export async function drainShare(deps: PartitionDeps, signal: AbortSignal): Prom
   };
 
   const balance = async () => {
-    const { streams, streamsMax } = await consumerShare(database, owner, configured, leaseMs);
+    const share = await consumerShare(database, owner, configured, leaseMs);
+    const { streams, streamsMax } = share;
+    clock = { databaseMs: share.nowMs, atMs: performance.now() };
     const known = new Set(streams.map(({ stream }) => stream));
     for (const [stream, { leave }] of drains) if (!known.has(stream)) leave.abort();
     for (const { leave } of [...drains.values()].slice(streamsMax)) leave.abort();

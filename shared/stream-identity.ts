@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import type { Queryable } from './db.ts';
+import { ServiceError } from './errors.ts';
+import type { Broker } from './stream.ts';
+import { leaseIsOver } from './stream-lease.ts';
+
+/** How far a stream was read, and the message that lay there. */
+export interface ReadMark {
+  committedOffset: number;
+  /** Null where it was written down before digests were. */
+  digest: string | null;
+}
+
+/** What tells the message at an offset from another that lies there in a stream made anew. */
+export function messageDigest(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex').slice(0, 16);
+}
+
+/**
+ * Whether the stream is still the one that was read up to the mark. AMQP gives streams no identity,
+ * and one that was deleted and made anew may be longer than the old one by now: read on from the
+ * mark, everything before it would be passed over in silence.
+ *
+ * @param head the newest offset, or null in an empty stream
+ * @returns true also where retention removed the message by which to tell
+ * @throws ServiceError `unavailable` when the broker does not deliver what it has
+ */
+export async function isSameStream(
+  broker: Broker,
+  stream: string,
+  { committedOffset, digest }: ReadMark,
+  head: number | null,
+): Promise<boolean> {
+  if (head === null || head < committedOffset) return false;
+  if (digest === null) return true;
+  const message = await broker.firstFrom(stream, committedOffset);
+  if (message === null) {
+    throw new ServiceError(
+      'unavailable',
+      `RabbitMQ did not deliver offset ${committedOffset} of ${stream}`,
+    );
+  }
+  return message.offset > committedOffset || messageDigest(message.content) === digest;
+}
+
+/**
+ * Starts a stream over that was deleted and made anew: what is read again is deduplicated. What was
+ * seen in the old one and never read went with it, and is counted as lost.
+ *
+ * @param epoch of the consumer that holds the lease, or null where nobody may hold it
+ * @returns the messages lost, or null when the lease is another's or the offset has moved
+ */
+export async function startOver(
+  database: Queryable,
+  stream: string,
+  committedOffset: number,
+  epoch: number | null,
+): Promise<number | null> {
+  const [row] = await database.query<{ lost: number }>(
+    `with before as (
+       select greatest(seen_offset - committed_offset, 0) as lost
+       from analytics.stream_offsets
+       where stream = $1 and committed_offset = $2
+         and (epoch = $3 or $3::bigint is null and ${leaseIsOver})
+       for update
+     )
+     update analytics.stream_offsets
+     set committed_offset = null, committed_digest = null, head_offset = null,
+         target_offset = null, seen_offset = null,
+         messages_lost = messages_lost + coalesce(lost, 0)
+     from before
+     where stream = $1
+     returning coalesce(lost, 0) as lost`,
+    [stream, committedOffset, epoch],
+  );
+  return row?.lost ?? null;
+}
