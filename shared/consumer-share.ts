@@ -1,6 +1,7 @@
 import type { Queryable } from './db.ts';
+import { isOver } from './expiry.ts';
 import { directStream } from './stream-heads.ts';
-import { isOver, leaseIsOver } from './stream-lease.ts';
+import { leaseIsOver } from './stream-lease.ts';
 
 /** What there is to drain, and how much of it is one consumer's share. */
 export interface ConsumerShare {

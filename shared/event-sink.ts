@@ -44,7 +44,13 @@ export function streamSink(brokers: BrokerSource, settings: StreamSettings): Eve
         ...(origin === undefined ? {} : { headers: { ...origin } }),
       };
     });
-    await broker.publish(messages, acceptMs);
+    try {
+      await broker.publish(messages, acceptMs);
+    } catch (error) {
+      // It may have been deleted: the next who sends makes it again.
+      declaredOn = undefined;
+      throw error;
+    }
   }
   return {
     accept: async (events, origins) => {

@@ -1,4 +1,5 @@
 import type { Queryable } from './db.ts';
+import { isOver } from './expiry.ts';
 import { type ExportJob, type ExportTotals, toExportJob } from './export-job.ts';
 
 /** A job that one worker holds: whoever claims it later has another `owner`. */
@@ -46,7 +47,7 @@ export async function claimExportJob(
     `with due as (
        select job_id, status from analytics.export_jobs
        where (status = 'pending' and next_attempt_at <= clock_timestamp())
-          or (status = 'running' and lease_expires_at < clock_timestamp())
+          or (status = 'running' and ${isOver('lease_expires_at')})
        order by next_attempt_at, created_at
        limit 1
        for update skip locked

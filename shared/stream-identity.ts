@@ -1,19 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { Queryable } from './db.ts';
 import { ServiceError } from './errors.ts';
-import type { Broker } from './stream.ts';
+import type { Broker, StreamMessage } from './stream.ts';
 import { leaseIsOver } from './stream-lease.ts';
 
 /** How far a stream was read, and the message that lay there. */
 export interface ReadMark {
   committedOffset: number;
-  /** Null where it was written down before digests were. */
+  /**
+   * Null where it was written down before digests were. It names its offset, since an older release
+   * at work beside this one, or a hand, may move the offset alone.
+   */
   digest: string | null;
 }
 
-/** What tells the message at an offset from another that lies there in a stream made anew. */
-export function messageDigest(content: Buffer): string {
-  return createHash('sha256').update(content).digest('hex').slice(0, 16);
+/** What tells a message from another that lies at its offset in a stream made anew. */
+export function messageDigest({ offset, content }: Pick<StreamMessage, 'offset' | 'content'>) {
+  return `${offset}:${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
 }
 
 /**
@@ -32,7 +35,7 @@ export async function isSameStream(
   head: number | null,
 ): Promise<boolean> {
   if (head === null || head < committedOffset) return false;
-  if (digest === null) return true;
+  if (digest === null || !digest.startsWith(`${committedOffset}:`)) return true;
   const message = await broker.firstFrom(stream, committedOffset);
   if (message === null) {
     throw new ServiceError(
@@ -40,7 +43,7 @@ export async function isSameStream(
       `RabbitMQ did not deliver offset ${committedOffset} of ${stream}`,
     );
   }
-  return message.offset > committedOffset || messageDigest(message.content) === digest;
+  return message.offset > committedOffset || messageDigest(message) === digest;
 }
 
 /**

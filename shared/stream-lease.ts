@@ -1,4 +1,5 @@
 import type { Queryable } from './db.ts';
+import { isOver } from './expiry.ts';
 
 /** A stream held by this consumer: where to go on, and the epoch that its commits must carry. */
 export interface StreamLease {
@@ -10,16 +11,8 @@ export interface StreamLease {
   digest: string | null;
 }
 
-/**
- * SQL: nobody holds a row's lease. No lease is for as long as ten minutes, so one that seems to be
- * was written before the database's clock was set back, and would keep a dead owner's stream.
- */
+/** SQL: nobody holds a row's lease. */
 export const leaseIsOver = `(owner is null or ${isOver('lease_expires_at')})`;
-
-/** SQL: a short promise of this column has run out, or the clock was set back since. */
-export function isOver(column: string): string {
-  return `${column} not between clock_timestamp() and clock_timestamp() + interval '10 minutes'`;
-}
 
 /**
  * Streams do not compete (every AMQP consumer gets every message), so a consumer first takes the

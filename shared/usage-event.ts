@@ -31,6 +31,8 @@ export type UsageStatus = (typeof usageStatuses)[number];
 /** What validity depends on beside the event itself. */
 export interface EventRules {
   nowMs: number;
+  /** Of a second clock: an event's time is wrong where it is by both, since one may be. */
+  otherNowMs?: number;
   rawRetentionDays: number;
 }
 
@@ -242,12 +244,15 @@ function jointFaults(value: unknown, rules: EventRules): Fault[] {
   ];
 }
 
-function timeFaults(occurredAtMs: number, { nowMs, rawRetentionDays }: EventRules): Fault[] {
+function timeFaults(
+  occurredAtMs: number,
+  { nowMs, otherNowMs = nowMs, rawRetentionDays }: EventRules,
+): Fault[] {
   const path = 'occurredAt';
-  if (occurredAtMs > nowMs + aheadMaxMs) {
+  if (occurredAtMs > Math.max(nowMs, otherNowMs) + aheadMaxMs) {
     return [{ path, message: 'is more than 10 minutes ahead of the server clock' }];
   }
-  if (occurredAtMs < nowMs - rawRetentionDays * dayMs) {
+  if (occurredAtMs < Math.min(nowMs, otherNowMs) - rawRetentionDays * dayMs) {
     return [{ path, message: `is older than the raw retention of ${rawRetentionDays} days` }];
   }
   return [];

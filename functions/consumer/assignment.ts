@@ -22,7 +22,7 @@ export async function drainShare(
   const { database, logger, owner, leaseMs } = deps;
   const configured = streamPartitions(deps.settings);
   const drains = new Map<string, Drain>();
-  // The clock of this machine may be wrong, or be set; what it says has passed is not.
+  // Between two looks, since the database's clock may be set.
   let clock = { databaseMs: 0, atMs: 0 };
   const nowMs = () => clock.databaseMs + performance.now() - clock.atMs;
 

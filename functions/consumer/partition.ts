@@ -39,7 +39,7 @@ export interface PartitionDeps {
   /** Names this replica in the lease. */
   owner: string;
   leaseMs: number;
-  /** The database's time in milliseconds: whether events are ahead of it is for no other clock. */
+  /** The database's time in milliseconds. */
   nowMs: () => number;
   failpoint?: IngestOptions['failpoint'];
   /** Called after each committed batch. */
@@ -120,7 +120,11 @@ async function drainUnderLease(
   const from = await startOffset(broker, lease, deps);
   const rules = { rawRetentionDays: settings.RAW_RETENTION_DAYS };
   const reader: StreamReader<Item> = await broker.read(stream, from, batchSize * 2, (message) => {
-    const decoded = decodeMessage(message.content, { ...rules, nowMs: deps.nowMs() });
+    const decoded = decodeMessage(message.content, {
+      ...rules,
+      nowMs: deps.nowMs(),
+      otherNowMs: Date.now(),
+    });
     return 'event' in decoded
       ? { message, event: decoded.event, reasons: [], lostBefore: 0 }
       : { message, event: null, reasons: reasonsOf(decoded.faults), lostBefore: 0 };
@@ -293,7 +297,7 @@ async function storeOnce(
       firstOffset: first.message.offset,
       lastOffset: last.message.offset,
       epoch: lease.epoch,
-      digest: messageDigest(last.message.content),
+      digest: messageDigest(last.message),
       lost: items.reduce((sum, { lostBefore }) => sum + lostBefore, 0),
     },
   };

@@ -38,17 +38,18 @@ export interface RefreshReport {
  */
 export async function refresh(deps: RefreshDeps): Promise<RefreshReport> {
   const { database, storage, cache, settings, logger } = deps;
+  const nowMs = await earlierNow(database);
   const upkeep = await storage.upkeep(
     {
       rawRetentionDays: settings.RAW_RETENTION_DAYS,
       compressAfterDays: settings.RAW_COMPRESS_AFTER_DAYS,
     },
-    Date.now(),
+    nowMs,
   );
   const probeFault = await probe(deps);
   const folded = await foldAll(database);
   if (folded !== null) await forgetFreshness(cache, folded.models);
-  await dropOldRollups(database, settings.ROLLUP_RETENTION_DAYS, Date.now());
+  await dropOldRollups(database, settings.ROLLUP_RETENTION_DAYS, nowMs);
   const report = { foldedBatches: folded?.batches ?? null, upkeep, probeFault };
   const didNothing = folded?.batches === 0 && upkeep.created.length + upkeep.dropped.length === 0;
   logger[didNothing ? 'debug' : 'info'](report, 'refreshed');
@@ -65,4 +66,11 @@ async function probe({ database, brokers, settings, logger }: RefreshDeps): Prom
     logger.warn({ reason: messageOf(error) }, 'stream heads are not known');
     return messageOf(error);
   }
+}
+
+/** What retention removes is gone for good: a clock that jumped ahead must not have it all removed. */
+async function earlierNow(database: Database): Promise<number> {
+  const [row] = await database.query<{ now: Date }>('select clock_timestamp() as now');
+  if (row === undefined) throw new Error('the database did not tell the time');
+  return Math.min(Date.now(), row.now.getTime());
 }

@@ -6,7 +6,7 @@ alter table analytics.stream_offsets
   add column seen_offset bigint;
 
 comment on column analytics.stream_offsets.committed_digest is
-  'SHA-256 of the message at committed_offset, its first 16 hexadecimal digits: tells a stream that was made anew.';
+  'The offset it belongs to, and the first 16 hexadecimal digits of the SHA-256 of the message there: tells a stream that was made anew.';
 comment on column analytics.stream_offsets.seen_offset is
   'The greatest offset that was ever seen in the stream as it is now: how far it was known to reach, should it be deleted.';
 comment on column analytics.stream_offsets.messages_lost is
