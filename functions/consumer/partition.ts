@@ -188,8 +188,9 @@ async function startOffset(
     return committedOffset + 1;
   }
   const messages = await startOver(deps.database, stream, committedOffset, epoch);
-  if (messages === null)
-    throw new LeaseLostError(`the lease of ${stream} went to another consumer`);
+  if (messages === null) {
+    throw new LeaseLostError(`${stream} was started over by another process`);
+  }
   deps.logger.error(
     { stream, committedOffset, head, messages },
     'the stream was made anew, reading from its first; what was not read of the old one is lost',

@@ -72,6 +72,61 @@ export const faults = {
   'serialization-errors': {
     what: 'transactions are serializable by default, and others write the same rows meanwhile',
     file: 'test/faults/database.test.ts',
+  'stream-truncated-while-away': {
+    what: 'retention removes what the consumer, which is away, has not read: unavoidable loss, counted',
+    file: 'test/faults/stream.test.ts',
+  },
+  'stream-truncated-under-the-reader': {
+    what: 'retention overtakes a consumer that the database holds up: unavoidable loss, counted',
+    file: 'test/faults/stream.test.ts',
+  },
+  'stream-offset-beyond-the-head': {
+    what: 'the stored offset lies a million beyond the head of the stream',
+    file: 'test/faults/stream.test.ts',
+  },
+  'stream-remade-while-away': {
+    what: 'the stream is deleted and made anew while no consumer runs, and grows past the stored offset',
+    file: 'test/faults/stream.test.ts',
+  },
+  'stream-remade-unread': {
+    what: 'the stream is deleted with messages nobody has read: unavoidable loss, counted',
+    file: 'test/faults/stream.test.ts',
+  },
+  'stream-remade-while-reading': {
+    what: 'the stream is deleted under the consumer, which makes it anew',
+    file: 'test/faults/stream.test.ts',
+  },
+  'messages-poisoned': {
+    what: 'a message of each kind that is no valid event, amid good ones: all in the dead-letter queue, byte for byte',
+    file: 'test/faults/messages.test.ts',
+  },
+  'messages-of-10-mb': {
+    what: 'messages of 10 MB, far more of them than fit into the consumer’s memory at once',
+    file: 'test/faults/messages.test.ts',
+  },
+  'messages-repeated': {
+    what: 'one event sent 50,000 times (a million in the long form)',
+    file: 'test/faults/messages.test.ts',
+  },
+  'dead-letters-full': {
+    what: 'the dead-letter queue takes no more while invalid messages arrive, until there is room',
+    file: 'test/faults/messages.test.ts',
+  },
+  'dead-letters-deleted': {
+    what: 'the dead-letter queue is deleted while invalid messages arrive',
+    file: 'test/faults/messages.test.ts',
+  },
+  'deployments-overlap': {
+    what: 'consumers with other batch settings and another number of partitions start, run beside the old one, and are rolled back, each ended by SIGTERM',
+    file: 'test/faults/deployments.test.ts',
+  },
+  'clock-of-the-consumer': {
+    what: 'the clock of the consumer’s machine jumps by hours and by years, ahead and back',
+    file: 'test/faults/deployments.test.ts',
+  },
+  'clock-of-the-database': {
+    what: 'the clock of the database’s machine jumps by hours, ahead and back, and the consumer is killed right after',
+    file: 'test/faults/deployments.test.ts',
   },
 } as const satisfies Record<string, FaultEntry>;
 

@@ -73,6 +73,24 @@ export function ensureChromium(log: (line: string) => void): Promise<boolean> {
   return ensurePrograms('chromium', ['chromium'], log);
 }
 
+/**
+ * Installs libfaketime, by which a process is told another time, and gives the library to preload.
+ * Undefined where it is not to be had.
+ */
+export async function ensureFaketime(log: (line: string) => void): Promise<string | undefined> {
+  const found = faketimeLibrary();
+  if (found !== undefined || !canInstall()) return found;
+  await install(['libfaketime'], log);
+  return faketimeLibrary();
+}
+
+function faketimeLibrary(): string | undefined {
+  const root = '/usr/lib';
+  return readdirSync(root)
+    .map((folder) => join(root, folder, 'faketime', 'libfaketime.so.1'))
+    .find((file) => existsSync(file));
+}
+
 function ensurePrograms(
   name: string,
   programs: readonly string[],

@@ -3,6 +3,7 @@ import { within } from '../../../shared/deadline.ts';
 import { brokerSource } from '../../../shared/stream.ts';
 import { encodeEvent, type UsageEvent } from '../../../shared/usage-event.ts';
 import type { Random } from '../random.ts';
+import { until } from '../until.ts';
 import { randomEvent } from '../usage-events.ts';
 
 export interface SteadyPublisher {
@@ -12,6 +13,9 @@ export interface SteadyPublisher {
   readonly confirmed: number;
   /** Distinct events a second, from the first made to the last confirmed. */
   readonly perSecond: number;
+  /** Makes none until `resume`, which makes up for it; returns once every one is confirmed. */
+  pause(): Promise<void>;
+  resume(): void;
   /** Makes no more, and waits until every one is confirmed. @throws Error after `timeoutMs` */
   finish(timeoutMs: number): Promise<void>;
   /** Gives up what is not confirmed. */
@@ -49,9 +53,11 @@ export function startPublisher(options: PublisherOptions): SteadyPublisher {
   let confirmed = 0;
   let lastConfirmMs = startedMs;
   let isOver = false;
+  let isPaused = false;
 
   let offeredMs = startedMs;
   const offerDue = () => {
+    if (isPaused) return;
     const nowMs = performance.now();
     if (!options.mayOffer()) {
       offeredMs = nowMs;
@@ -105,6 +111,13 @@ export function startPublisher(options: PublisherOptions): SteadyPublisher {
     },
     get perSecond() {
       return Math.round((confirmed / (lastConfirmMs - startedMs)) * 1_000);
+    },
+    pause: async () => {
+      isPaused = true;
+      await until('all is confirmed', async () => confirmed === offered.length);
+    },
+    resume: () => {
+      isPaused = false;
     },
     finish: async (timeoutMs) => {
       clearInterval(timer);

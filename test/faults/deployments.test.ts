@@ -1,0 +1,74 @@
+import { expect } from 'vitest';
+import { fakeClock } from '../support/faults/clock.ts';
+import { faultTest } from '../support/faults/fault-test.ts';
+import { startPostgres } from '../support/faults/servers.ts';
+
+const hour = 3_600;
+const year = 366 * 24 * hour;
+
+faultTest('deployments-overlap', {}, async (run) => {
+  const small = { INGESTION_BATCH_SIZE: '37', INGESTION_BATCH_TIMEOUT: '5ms' };
+  const partitioned = { RABBITMQ_STREAM_PARTITIONS: '2' };
+  let current = run.consumer;
+  for (const environment of [small, partitioned, {}]) {
+    const next = run.addConsumer(environment);
+    await run.progress();
+    await current.stop();
+    await run.progress();
+    current = next;
+  }
+});
+
+const consumerClock = await fakeClock();
+const databaseClock = await fakeClock();
+const noFaketime = () =>
+  consumerClock === undefined ? 'libfaketime is not to be had here' : undefined;
+
+faultTest(
+  'clock-of-the-consumer',
+  { skip: noFaketime, environment: consumerClock?.environment ?? {} },
+  async (run) => {
+    try {
+      for (const off of [6 * hour, -6 * hour, 2 * year, -2 * year]) {
+        await consumerClock?.set(off);
+        await run.progress();
+        await run.progress();
+        expect(run.consumer.log()).not.toBe('');
+      }
+      // One that starts with a wrong clock.
+      await run.consumer.kill();
+      await run.progress();
+    } finally {
+      await consumerClock?.remove();
+    }
+  },
+);
+
+faultTest(
+  'clock-of-the-database',
+  {
+    skip: noFaketime,
+    databaseServer: async () => {
+      // The server takes its environment from this process.
+      Object.assign(process.env, databaseClock?.environment);
+      try {
+        return await startPostgres();
+      } finally {
+        for (const name of Object.keys(databaseClock?.environment ?? {})) delete process.env[name];
+      }
+    },
+  },
+  async (run) => {
+    try {
+      for (const off of [6 * hour, -6 * hour, 0]) {
+        await databaseClock?.set(off);
+        await run.progress();
+        // A dead owner's lease is written in the time before the next jump.
+        await run.consumer.kill();
+      }
+      await run.progress();
+    } finally {
+      await databaseClock?.remove();
+    }
+  },
+);

@@ -1,0 +1,113 @@
+import { expect } from 'vitest';
+import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
+import { connectBroker } from '../../shared/stream.ts';
+import { encodeEvent } from '../../shared/usage-event.ts';
+import { type DeadLetter, drainDeadLetters } from '../support/dead-letters.ts';
+import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
+import { otherOrg } from '../support/faults/send.ts';
+import { poison } from '../support/poison.ts';
+import { publishTraffic, withChannel } from '../support/stream-traffic.ts';
+import { until } from '../support/until.ts';
+import { usageEvent } from '../support/usage-events.ts';
+
+faultTest('messages-poisoned', {}, async (run) => {
+  const kinds = poison();
+  await run.rounds(() => reject(run, kinds));
+  // What only looks strange is stored.
+  const odd = usageEvent({ orgId: otherOrg, clientId: '"; drop table usage_events; --\t\\N\n' });
+  run.expected.others.push(odd);
+  const broker = await connectBroker(run.urls.rabbitmq);
+  const headers = {
+    traceparent: 5,
+    tracestate: [{}],
+    'x-stream-offset': 'first',
+    deep: { a: [{}] },
+  };
+  const message = { queue: run.settings.RABBITMQ_STREAM, content: encodeEvent(odd), headers };
+  await broker.publish([message], 5_000).finally(() => broker.close());
+  const letters = await allLetters(run);
+  for (const [kind, content] of kinds) {
+    const found = letters.filter((letter) => letter.content.equals(content));
+    expect(found.length, kind).toBeGreaterThanOrEqual(run.extent.rounds);
+    for (const { reasons } of found) expect(reasons, kind).not.toEqual([]);
+  }
+  run.note(`${kinds.size} kinds`);
+});
+
+faultTest('messages-of-10-mb', {}, async (run) => {
+  const count = run.extent.form === 'long' ? 100 : 30;
+  const large = new Map([['large', Buffer.alloc(10_000_000, 'x')]]);
+  for (let sent = 0; sent < count; sent += 1) await reject(run, large);
+  await allLetters(run);
+  expect(run.consumer.peakMb ?? 0).toBeLessThan(450);
+});
+
+faultTest('messages-repeated', {}, async (run) => {
+  const count = run.extent.form === 'long' ? 1_000_000 : 50_000;
+  const event = usageEvent({ orgId: otherOrg });
+  run.expected.others.push(event);
+  const message = { content: encodeEvent(event), event };
+  const messages = Array.from({ length: count }, () => message);
+  await publishTraffic(run.urls.rabbitmq, run.settings.RABBITMQ_STREAM, messages);
+});
+
+faultTest('dead-letters-full', {}, async (run) => {
+  const queue = deadLetterQueueOf(run.settings);
+  await withChannel(run.urls.rabbitmq, async (channel) => {
+    await channel.deleteQueue(queue);
+    await channel.assertQueue(queue, {
+      arguments: { 'x-queue-type': 'quorum', 'x-max-length': 5, 'x-overflow': 'reject-publish' },
+    });
+  });
+  const kinds = poison();
+  await reject(run, kinds);
+  await until('the consumer says why it waits', async () =>
+    run.consumer.log().includes('RabbitMQ did not take it'),
+  );
+  await run.hold();
+  // As in operation: what is there is saved and taken out, and the limit raised.
+  const saved = await drainDeadLetters(run.urls.rabbitmq, queue);
+  await withChannel(run.urls.rabbitmq, (channel) => channel.deleteQueue(queue));
+  expectEach(kinds, [...saved, ...(await allLetters(run))]);
+});
+
+faultTest('dead-letters-deleted', {}, async (run) => {
+  const kinds = poison();
+  await run.rounds(async () => {
+    await withChannel(run.urls.rabbitmq, (channel) =>
+      channel.deleteQueue(deadLetterQueueOf(run.settings)),
+    );
+    await reject(run, kinds);
+    expectEach(kinds, await allLetters(run));
+  });
+});
+
+/** Sends what is no event, all of it. */
+async function reject(run: FaultRun, kinds: ReadonlyMap<string, Buffer>): Promise<void> {
+  const { urls, settings, expected } = run;
+  expected.rejected += kinds.size;
+  const messages = [...kinds.values()].map((content) => ({ content, event: null }));
+  await publishTraffic(urls.rabbitmq, settings.RABBITMQ_STREAM, messages);
+}
+
+/** What waits in the dead-letter queue, taken out, once every reject is counted. */
+async function allLetters(run: FaultRun): Promise<DeadLetter[]> {
+  const { urls, settings, database, expected } = run;
+  await until('every reject is counted', async () => {
+    const [row] = await database.query<{ rejected: number }>(
+      'select events_rejected::float8 as rejected from analytics.stream_offsets where stream = $1',
+      [settings.RABBITMQ_STREAM],
+    );
+    return (row?.rejected ?? 0) >= expected.rejected;
+  });
+  return drainDeadLetters(urls.rabbitmq, deadLetterQueueOf(settings));
+}
+
+function expectEach(kinds: ReadonlyMap<string, Buffer>, letters: readonly DeadLetter[]): void {
+  for (const [kind, content] of kinds) {
+    expect(
+      letters.some((letter) => letter.content.equals(content)),
+      kind,
+    ).toBe(true);
+  }
+}
