@@ -108,7 +108,7 @@ async function ingestion(snapshot: Queryable, { counter, gauge }: Metrics, now: 
   );
   const lost = counter(
     'analytics_ingestion_messages_lost_total',
-    'Offsets that retention removed before they were read',
+    'Offsets that went, by retention or with a deleted stream, before they were read',
     ['stream'],
   );
   for (const { stream, retired, ...row } of streams) {

@@ -451,3 +451,18 @@ describe('decodeMessage', () => {
     );
   });
 });
+
+test.each([
+  ['behind', -6 * 3_600_000],
+  ['ahead', 500 * dayMs],
+])('a second clock that is %s makes no event of now wrong', (_, offMs) => {
+  const bytes = Buffer.from(JSON.stringify({ ...valid, occurredAt: at(nowMs) }));
+  for (const clocks of [
+    { nowMs, otherNowMs: nowMs + offMs },
+    { nowMs: nowMs + offMs, otherNowMs: nowMs },
+  ]) {
+    expect(decodeMessage(bytes, { ...rules, ...clocks })).toHaveProperty('event');
+  }
+  const wrong = { nowMs: nowMs + offMs, otherNowMs: nowMs + offMs };
+  expect(decodeMessage(bytes, { ...rules, ...wrong })).toHaveProperty('faults');
+});

@@ -213,6 +213,14 @@ describe('the lease', () => {
     });
   });
 
+  test('that ends hours from now, since the clock was set back, keeps nobody out', async () => {
+    await claim('dead');
+    await database.query(
+      `update analytics.stream_offsets set lease_expires_at = lease_expires_at + interval '6 hours'`,
+    );
+    expect(await claimLease(database, stream, 'second', 60_000)).not.toBeNull();
+  });
+
   test('is neither released nor started over by one who lost it', async () => {
     const old = await claim('first', 1);
     const current = await until('the lease expires', () =>

@@ -82,8 +82,8 @@ const integrity: readonly AlertRule[] = [
     severity: 'critical',
     summary: '{{ $value | humanize }} messages of {{ $labels.stream }} were never read',
     description:
-      'Retention removed them from the stream before the consumer came to them: events are lost ' +
-      'unless their producers can send them again.',
+      'Retention removed them from the stream, or the stream was deleted, before the consumer came ' +
+      'to them: events are lost unless their producers can send them again.',
   },
 ];
 

@@ -26,8 +26,8 @@ export function poison(): Map<string, Buffer> {
   raw('gzip', gzipSync(text));
   raw('more than 1 MB', text.replace(/}$/, `,"more":"${'x'.repeat(1_100_000)}"}`));
   raw('deep arrays', '['.repeat(200_000) + ']'.repeat(200_000));
-  raw('deep objects', '{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000));
-  literal('deep metadata', 'metadata', '{"a":'.repeat(50_000) + '1' + '}'.repeat(50_000));
+  raw('deep objects', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`);
+  literal('deep metadata', 'metadata', `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`);
 
   for (const value of ['null', 'true', '7', '"event"', '[]', '{}']) raw(`only ${value}`, value);
   raw('a batch of events', `[${text},${text}]`);
