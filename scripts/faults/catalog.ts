@@ -72,6 +72,7 @@ export const faults = {
   'serialization-errors': {
     what: 'transactions are serializable by default, and others write the same rows meanwhile',
     file: 'test/faults/database.test.ts',
+  },
   'stream-truncated-while-away': {
     what: 'retention removes what the consumer, which is away, has not read: unavoidable loss, counted',
     file: 'test/faults/stream.test.ts',
