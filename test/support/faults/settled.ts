@@ -45,6 +45,10 @@ export async function problemsOf(
   if (missing.length > missingMax) {
     problems.push(`${missing.length} events are missing, ${lost} are counted as lost`);
   }
+  // Of what is lost some was sent twice, or again.
+  if (run.expected.mayLose && lost > missing.length * 1.1 + 100) {
+    problems.push(`${lost} are counted as lost, but only ${missing.length} events are missing`);
+  }
   if (!run.expected.mayLose && lost > 0) problems.push(`${lost} messages are counted as lost`);
   if (surplus.length > 0) problems.push(`${surplus.length} rows are stored that nobody sent`);
   if (rejected !== run.expected.rejected) {
