@@ -7,6 +7,7 @@ import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
 import { otherOrg } from '../support/faults/send.ts';
 import { poison } from '../support/poison.ts';
 import { publishTraffic, withChannel } from '../support/stream-traffic.ts';
+import { lockTable } from '../support/table-lock.ts';
 import { until } from '../support/until.ts';
 import { usageEvent } from '../support/usage-events.ts';
 
@@ -37,7 +38,14 @@ faultTest('messages-poisoned', {}, async (run) => {
 faultTest('messages-of-10-mb', {}, async (run) => {
   const count = run.extent.form === 'long' ? 100 : 30;
   const large = new Map([['large', Buffer.alloc(10_000_000, 'x')]]);
-  for (let sent = 0; sent < count; sent += 1) await reject(run, large);
+  // While the database holds the consumer up, it reads ahead.
+  const lock = await lockTable(run.urls.database, 'analytics.usage_events');
+  try {
+    for (let sent = 0; sent < count; sent += 1) await reject(run, large);
+    await until('the consumer waits for the table', lock.isAwaited);
+  } finally {
+    await lock.release();
+  }
   await allLetters(run);
   expect(run.consumer.peakMb ?? 0).toBeLessThan(450);
 });
