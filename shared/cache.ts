@@ -97,6 +97,8 @@ function spanOf(command: string) {
   return () => ({ name: command, attributes });
 }
 
+const connectMaxMs = 2_000;
+
 function redisServer(url: string): CacheServer {
   const open = async () => {
     const { createClient } = await import('@redis/client');
@@ -104,13 +106,23 @@ function redisServer(url: string): CacheServer {
       url,
       // While the server is away a command fails at once instead of waiting for its return.
       disableOfflineQueue: true,
-      socket: { connectTimeout: 2_000, reconnectStrategy: (tries) => Math.min(tries * 100, 2_000) },
+      socket: {
+        connectTimeout: connectMaxMs,
+        reconnectStrategy: (tries) => Math.min(tries * 100, 2_000),
+      },
     });
     // Commands report their own failures; unhandled, this event would end the process.
     client.on('error', () => {});
+    // What is destroyed before it has its socket leaves that open, and the process alive.
+    const hasSocket = new Promise<void>((resolve) => {
+      client.once('connect', () => resolve());
+    });
     const connected = client.connect();
-    connected.catch(() => {});
-    return { client, connected };
+    const settled = connected.then(
+      () => {},
+      () => {},
+    );
+    return { client, connected, hasSocket: Promise.race([hasSocket, settled]) };
   };
   let opening: ReturnType<typeof open> | undefined;
   const ready = async () => {
@@ -134,7 +146,10 @@ function redisServer(url: string): CacheServer {
     },
     check: async () => (await ready()).ping(),
     close: async () => {
-      if (opening !== undefined) (await opening).client.destroy();
+      if (opening === undefined) return;
+      const { client, hasSocket } = await opening;
+      await within(connectMaxMs, hasSocket, 'not connected').catch(() => {});
+      client.destroy();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createClient } from '@redis/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { runRedis } from '../scripts/services/redis.ts';
@@ -124,6 +125,26 @@ describe('a lost server costs misses in bounded time', () => {
     await expectMisses(cache);
     expect(faults).toHaveLength(3);
     for (const fault of faults) expect(fault).toMatch(/does not answer within 250 ms/);
+  });
+
+  test('closing while a connection is being made leaves none behind', async () => {
+    const sockets = new Set<Socket>();
+    let connections = 0;
+    const silent = createServer((socket) => {
+      connections += 1;
+      sockets.add(socket.on('close', () => sockets.delete(socket)).resume());
+    });
+    await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
+    cleanups.push(() => new Promise((done) => silent.close(done)));
+    const { port } = silent.address() as AddressInfo;
+    const settings = { REDIS_URL: `redis://127.0.0.1:${port}`, REDIS_TOKEN: undefined };
+    const cache = openCache(settings, () => {}, 1);
+    await expect(cache.check()).rejects.toThrow('does not answer');
+    await cache.close();
+    await until(
+      'it was connected, and is no more',
+      async () => connections > 0 && sockets.size === 0,
+    );
   });
 
   test('a Redis that falls silent', async () => {
