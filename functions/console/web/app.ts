@@ -186,7 +186,12 @@ function sceneOf(config: Config, org: string): Scene {
     range,
     granularity,
     bucketStarts: bucketsOf(range, granularity, state.timeZone),
-    before: state.compare ? previousRange(range, state.timeZone, nowMs) : null,
+    before: state.compare
+      ? {
+          whole: previousRange(range, state.timeZone),
+          soFar: previousRange(range, state.timeZone, nowMs),
+        }
+      : null,
     go,
   };
 }

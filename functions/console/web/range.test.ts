@@ -11,7 +11,6 @@ import {
 const at = (text: string) => Date.parse(text);
 const window = (start: string, end: string) => ({ startMs: at(start), endMs: at(end) });
 const berlin = 'Europe/Berlin';
-const later = at('2027-06-01T00:00:00Z');
 
 // Clocks in Berlin go back on 25 October 2026, and forward on 28 March 2027.
 test.each([
@@ -46,7 +45,7 @@ test.each([
     window('2026-10-24T18:30:00Z', '2026-10-25T00:30:00Z'),
   ],
 ])('the previous period of %s', (_, timeZone, range, before) => {
-  expect(previousRange(range, timeZone, later)).toEqual(before);
+  expect(previousRange(range, timeZone)).toEqual(before);
 });
 
 test('a window that is not over is compared with the same stretch of the one before', () => {

@@ -75,10 +75,16 @@ export function resolveRange(choice: RangeChoice, timeZone: string, nowMs: numbe
 
 /**
  * The period before a window, to compare with: as many whole local months or days where it is made
- * of such, so that a change of daylight saving shifts nothing, else as long in time. Where the
- * window is not over yet, it is cut at the same place: a day so far is not held against a whole one.
+ * of such, so that a change of daylight saving shifts nothing, else as long in time.
+ *
+ * @param nowMs cuts it where a window that is not over yet has come to, so that a day so far is not
+ * held against a whole one
  */
-export function previousRange(range: Range, timeZone: string, nowMs: number): Range {
+export function previousRange(
+  range: Range,
+  timeZone: string,
+  nowMs = Number.POSITIVE_INFINITY,
+): Range {
   const back = stepBack(range, timeZone);
   const endMs = range.endMs <= nowMs ? range.startMs : Math.min(back(nowMs), range.startMs);
   return { startMs: back(range.startMs), endMs: Math.floor(endMs / minuteMs) * minuteMs };

@@ -54,7 +54,7 @@ export async function reliabilityView(scene: Scene, signal: AbortSignal): Promis
           const { series } = await get(windowQuery(scene, state.by, { range }));
           return series;
         }),
-    ifPossible(before && get(windowQuery(scene, 'none', { range: before }))),
+    ifPossible(before && get(windowQuery(scene, 'none', { range: before.soFar }))),
   ]);
   const fresh = freshnessBadge(whole.freshness, state.timeZone);
   if (whole.totals.invocations === 0) {

@@ -18,8 +18,10 @@ export interface Scene {
   range: Range;
   granularity: Granularity;
   bucketStarts: readonly number[];
-  /** The period to compare with; null where nobody wants to. */
-  before: Range | null;
+  /**
+   * The period to compare with, whole and as far as this one has come; null where nobody wants to.
+   */
+  before: { whole: Range; soFar: Range } | null;
   /** Goes to another address of the console. */
   go(change: Partial<ConsoleState>): void;
 }

@@ -42,7 +42,7 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
   const request = { path, query: windowQuery(scene, state.by) };
   const get = (query: typeof request.query) => ask({ path, query }, usageAnswer, signal);
   const groupsExpected = state.by === 'model' ? state.models.length || modelIds.length : 1;
-  const [whole, points, wholeBefore, groupsBefore] = await Promise.all([
+  const [whole, points, sumsBefore, groupsBefore, lineBefore] = await Promise.all([
     get(windowQuery(scene, 'none')),
     state.by === 'none'
       ? []
@@ -50,12 +50,13 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
           const { series } = await get(windowQuery(scene, state.by, { range }));
           return series;
         }),
-    ifPossible(before && get(windowQuery(scene, 'none', { range: before }))),
+    ifPossible(before && get(windowQuery(scene, 'none', { range: before.soFar }))),
     ifPossible(
       before === null || state.by === 'none'
         ? null
-        : get(windowQuery(scene, state.by, { range: before, granularity: 'month' })),
+        : get(windowQuery(scene, state.by, { range: before.soFar, granularity: 'month' })),
     ),
+    ifPossible(before && get(windowQuery(scene, 'none', { range: before.whole }))),
   ]);
   const fresh = freshnessBadge(whole.freshness, state.timeZone);
   if (whole.totals.invocations === 0) {
@@ -98,16 +99,16 @@ export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node
   const series = shown.map((group, index) => chartSeries(group, label(group.key), index, measure));
   const [all] = total;
   const overlay =
-    wholeBefore === null || before === null || wholeBefore.totals.invocations === 0
+    lineBefore === null || before === null || lineBefore.totals.invocations === 0
       ? null
-      : beforeSeries(scene, before, wholeBefore.series, measure);
+      : beforeSeries(scene, before.whole, lineBefore.series, measure);
 
   return el(
     'div',
     {},
     fresh,
-    tiles(totalTiles(scene, whole.totals, wholeBefore?.totals ?? null)),
-    comparisonNote(before, wholeBefore),
+    tiles(totalTiles(scene, whole.totals, sumsBefore?.totals ?? null)),
+    comparisonNote(before, sumsBefore),
     panel({
       title: `${metricNames[state.metric]} over time`,
       controls: [
