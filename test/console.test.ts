@@ -475,7 +475,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
           const actor = { subject: 'olga', roles: ['admin'], orgs: [acme] };
           const { page, open } = await newPage({ actor, theme, width, height });
           for (const view of ['usage', 'reliability', 'exports']) {
-            await open(`?view=${view}&org=${acme}&timezone=UTC`);
+            await open(`?view=${view}&org=${acme}&timezone=America/New_York`);
             if (view === 'exports' && (await page.locator('.checksum').count()) === 0) {
               await page.getByRole('button', { name: 'Make export' }).click();
               await page.locator('.checksum').first().waitFor();
