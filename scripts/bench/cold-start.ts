@@ -47,7 +47,7 @@ const firstRequests: Readonly<Record<string, () => FirstRequest>> = {
 /** These two serve no requests but probes. */
 const notHttp = new Set(['consumer', 'bootstrap']);
 
-const restMs = 500;
+const restMs = 250;
 
 /** Each HTTP function's bundle from its spawn, beside a bare `node:http` server. */
 export const coldStartBench: Bench = {
@@ -57,7 +57,7 @@ export const coldStartBench: Bench = {
     const stream = await benchStream(env.RABBITMQ_URL);
     const server = await benchDatabase(env.DATABASE_URL);
     const settings = { ...env, ...stream.settings, DATABASE_URL: server.url };
-    const starts = scale === 'tiny' ? 1 : rounds * 3;
+    const starts = scale === 'tiny' ? 1 : rounds * 2;
     const figures: Figure[] = [];
     try {
       for (const name of functionNames().filter((each) => !notHttp.has(each))) {

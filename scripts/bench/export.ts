@@ -25,8 +25,8 @@ export const exportBench: Bench = {
   needs: ['postgres', 's3'],
   run: async (context) => {
     const { scale, rounds, say } = context;
-    const rows = { tiny: 20_000, small: 400_000, full: 2_000_000 }[scale];
-    const largest = { tiny: 200_000, small: 1_000_000, full: 5_000_000 }[scale];
+    const rows = { tiny: 20_000, small: 300_000, full: 2_000_000 }[scale];
+    const largest = { tiny: 200_000, small: 600_000, full: 5_000_000 }[scale];
     const server = await benchDatabase(context.env.DATABASE_URL);
     const database = openDatabase({ url: server.url, patienceMs: 5_000 });
     try {

@@ -87,18 +87,20 @@ ${sizes(costs)}
 ## Where each part ends
 
 - **The consumer** ends first, at ${count(costs.ingest)} events/s, and is the cheapest to add: one more
-  partition. It is bound by one core (decoding and COPY's text), not by memory.
-- **The stream.** A partition has one writer and lies on one disk; RabbitMQ's own limit is far above a
-  consumer's. Disk is what ends: see *kept*.
-- **PostgreSQL** takes every row of every consumer: at most what it COPYs, ${count(costs.copy)} rows/s on this machine with
-  everything else beside it, of which deduplication, the index and the counts leave
-  ${count(costs.ingest)}. Consumers in parallel (measure with more partitions) share that. Past one server's
-  write-ahead log and disk comes Citus.
+  partition. It is one process with one thread: a faster core helps, more memory does not.
+- **The stream** took what the bench published, and was not brought to its end. Disk is what ends: see
+  *kept*. A consumer that stands still for longer than that loses events, so raise
+  \`RABBITMQ_STREAM_MAX_BYTES\` with the rate, or add partitions.
+- **PostgreSQL** takes every row of every consumer: at most the ${count(costs.copy)} rows/s that it COPYs
+  without index or constraint. How much of that is left for several consumers at once the bench does
+  not measure: the plan counts one database machine for what one consumer stores. Past that comes
+  Citus.
 - **The rollups** end at ${count(costs.foldPerSecond)} events/s with one folder. They do not end with the size of the
   table: a fold reads the new rows alone (\`fold-flat\`). Past that each Citus node folds its own shards,
   with a lock for each.
-- **Reading** is ${short(costs.usageMs)} ms for 7 days by day and model, by rollups, whatever the number of events. More readers
-  are more replicas of the functions, then read replicas.
+- **Reading** is ${short(costs.usageMs)} ms (HTTP p50) for 7 days by day and model. It grows with the models and
+  clients of an org, not with its events. More readers are more replicas of the functions, then read
+  replicas.
 
 ## TimescaleDB's compression
 

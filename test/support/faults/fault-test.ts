@@ -81,6 +81,12 @@ let shared: { servers: FaultServers; template: string } | undefined;
 let missing: string | undefined;
 let isPrepared = false;
 
+/** The name of a migrated database of that server, with nothing else in it. */
+async function migratedTemplate(serverUrl: string): Promise<string> {
+  const { name } = await makeTemplate(serverUrl, async () => {});
+  return name;
+}
+
 /** The servers of a file are started before its first fault. */
 function prepare(): void {
   if (isPrepared) return;
@@ -88,7 +94,7 @@ function prepare(): void {
   beforeAll(async () => {
     try {
       const servers = await startFaultServers();
-      shared = { servers, template: await makeTemplate(servers.postgres.url) };
+      shared = { servers, template: await migratedTemplate(servers.postgres.url) };
     } catch (error) {
       missing = messageOf(error);
       if (!missing.startsWith('cannot start')) throw error;
@@ -151,7 +157,7 @@ async function openSystem(
     if (own !== undefined) undoing.push(own.stop);
     const server = own?.url ?? servers.postgres.url;
     const database = databaseUrl(server, `fault_${randomBytes(6).toString('hex')}`);
-    const source = own === undefined ? template : await makeTemplate(server);
+    const source = own === undefined ? template : await migratedTemplate(server);
     const databaseName = new URL(database).pathname.slice(1);
     await withAdmin(server, (admin) =>
       admin.query(`create database ${databaseName} template ${source}`),
