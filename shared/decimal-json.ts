@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-
 /**
  * JSON whose decimals keep every digit. A cost is never a float (DESIGN 9), but JSON.parse makes
  * one of every number and JSON.stringify can only write floats, so at both doors a decimal travels
@@ -8,8 +6,11 @@ import { randomUUID } from 'node:crypto';
 
 const mark = '\u0000';
 
-/** What no sender can write: a text that begins with NUL and digits is not a number of ours. */
-const literalMark = `${mark}${randomUUID().slice(0, 8)}`;
+/**
+ * What no sender can write: a text that begins with NUL and digits is not a number of ours. Made by
+ * what a browser has too, where the console reads answers by this module.
+ */
+const literalMark = `${mark}${crypto.getRandomValues(new BigUint64Array(1))}:`;
 
 /**
  * Matches a number that is the value of one of the cost keys. Both quotes are unescaped and a

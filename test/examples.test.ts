@@ -11,6 +11,8 @@ import { ensurePika } from '../scripts/services/debian.ts';
 import { type Database, openDatabase } from '../shared/db.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { encodeEvent } from '../shared/usage-event.ts';
+import { services } from './support/services.ts';
+import { declare } from './support/stream-traffic.ts';
 import { type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -67,6 +69,8 @@ beforeAll(async () => {
   system = await startSystem({ environment: { RABBITMQ_STREAM_PARTITIONS: String(partitions) } });
   server = await serve(system.app, { HTTP_PORT: 0 }, '127.0.0.1');
   database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
+  // A lease may be taken before its stream is there.
+  await declare(services().RABBITMQ_URL, system.settings);
   await until(
     'the consumer has every partition',
     async () => (await stored()).length === partitions,
