@@ -51,7 +51,7 @@ function readPromises(markdown: string): Promised[] {
 /** What a file calls its tests and groups of them, as written: `%s` stays. */
 function titlesOf(source: string): string[] {
   const calls = source.matchAll(
-    /(?<=\b(?:test|describe)(?:\.\w+)*\(\s*|\)\(\s*)(?:'([^'\n]+)'|"([^"\n]+)"|`([^`\n]+)`)/g,
+    /(?<=\b(?:test|describe|faultTest)(?:\.\w+)*\(\s*|\)\(\s*)(?:'([^'\n]+)'|"([^"\n]+)"|`([^`\n]+)`)/g,
   );
   return [...calls].map(([, single, double, back]) => single ?? double ?? back ?? '');
 }
