@@ -308,7 +308,7 @@ test('an actor may name several roles and orgs, spaced and in any case', async (
 
 /** Open by design: no decision is taken, so there is nothing to audit. */
 const openRoutes =
-  /^\/analytics\/(console\b|v1\/(status\/|openapi\.json$|docs\b|exports\/files\/))/;
+  /^\/analytics\/(console\b|v1\/(status\/|openapi\.json$|llms\.txt$|docs\b|exports\/files\/))/;
 
 test('every route of the service is tried here, or open to all', () => {
   const tried = new Set(
