@@ -160,7 +160,7 @@ function transpose(rows: readonly (string | null)[][]): (string | null)[][] {
 }
 
 /** A line of COPY's text format. Only free text can hold what needs escaping. */
-function copyLine(event: UsageEvent): string {
+export function copyLine(event: UsageEvent): string {
   return `${cells(event)
     .map((cell) => (cell === null ? '\\N' : /[\\\t\n\r]/.test(cell) ? escapeCell(cell) : cell))
     .join('\t')}\n`;
