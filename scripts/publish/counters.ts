@@ -80,31 +80,43 @@ export type Counted =
   { counts: Counts; from: string; isComplete: boolean } | { counts: null; reason: string };
 
 const pollMs = 200;
+/** A batch that is under way is stored within this time of the last one. */
+const restMs = 2_000;
+
+export interface Expected {
+  sent: number;
+  /** Of those, how many were sent a second time since nobody knows what came of the first. */
+  repeated: number;
+}
 
 /**
- * Waits until the service has counted `expected` events more than at the baseline, or has not
- * counted a further one for `patienceMs`. A reading that fails is tried again meanwhile.
+ * Waits until the service has counted every event that was sent since the baseline, or has not
+ * counted a further one for `patienceMs`. A reading that fails is tried again meanwhile. What was
+ * sent twice may be counted once or twice: then it is all there when there are enough and no more come.
  */
 export async function countSince(
   { source, before }: Baseline,
-  expected: number,
+  { sent, repeated }: Expected,
   patienceMs: number,
 ): Promise<Counted> {
   let counts: Counts = { stored: 0, duplicate: 0, rejected: 0 };
   let fault: string | null = null;
-  let deadline = performance.now() + patienceMs;
+  let grewMs = performance.now();
   for (;;) {
     try {
       const latest = difference(await source.read(), before);
-      if (sum(latest) > sum(counts)) deadline = performance.now() + patienceMs;
+      if (sum(latest) > sum(counts)) grewMs = performance.now();
       counts = latest;
       fault = null;
     } catch (error) {
       fault = messageOf(error);
     }
-    const isComplete = fault === null && sum(counts) >= expected;
+    const restedMs = performance.now() - grewMs;
+    const isComplete =
+      fault === null &&
+      (sum(counts) >= sent + repeated || (sum(counts) >= sent && restedMs >= restMs));
     if (isComplete) return { counts, from: source.name, isComplete };
-    if (performance.now() >= deadline) {
+    if (restedMs >= patienceMs) {
       return fault === null
         ? { counts, from: source.name, isComplete }
         : { counts: null, reason: fault };
