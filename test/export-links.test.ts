@@ -215,6 +215,21 @@ describe.each(['s3', 'folder'] as const)('with exports in %s', (kind) => {
     expect(lines).toHaveLength(job.rowCount + 2);
     expect(bytes.toString('utf8')).toContain(',12345678901234.5678,');
 
+    const told = await bench.system.app.request(`${path}/download`, {
+      headers: { ...adminHeaders, Prefer: 'respond-async, return=representation' },
+    });
+    expect(told.status).toBe(200);
+    expect(told.headers.get('Preference-Applied')).toBe('return=representation');
+    expect(await told.json()).toEqual({
+      url: expect.stringContaining(jobId),
+      filename: expect.stringContaining(jobId.slice(0, 8)),
+      urlExpiresAt: expect.stringMatching(/Z$/),
+    });
+    const asJson = await bench.system.app.request(`${path}/download`, {
+      headers: { ...adminHeaders, Accept: 'application/json' },
+    });
+    expect(asJson.status).toBe(302);
+
     const answer = await bench.system.app.request(`${path}/manifest`, { headers: adminHeaders });
     expect(answer.status).toBe(200);
     expect(answer.headers.get('Content-Type')).toBe('application/json');
@@ -281,7 +296,7 @@ describe.each(['s3', 'folder'] as const)('with exports in %s', (kind) => {
 
   test('while it runs, and once it has failed, there is no file, and it is said why', async () => {
     const path = await ask(bench);
-    const lease = `lease_owner = 'a test', lease_expires_at = now() + interval '1 hour'`;
+    const lease = `lease_owner = 'a test', lease_expires_at = now() + interval '5 minutes'`;
     await change(bench, path, `status = 'running', ${lease}`);
     await expectRefused(bench, path, 404, /^the export is running: /);
     await change(bench, path, `status = 'failed', error = 'no space left', completed_at = now()`);

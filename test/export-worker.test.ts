@@ -397,7 +397,7 @@ describe('a worker', () => {
     const { drained } = await drainToGate(worker, gate);
     await database.query(
       `update analytics.export_jobs set lease_owner = 'another',
-         lease_expires_at = clock_timestamp() + interval '1 hour'`,
+         lease_expires_at = clock_timestamp() + interval '5 minutes'`,
     );
     // The gate stays closed: it is the lease's renewal that ends the upload.
     expect(await drained).toEqual(nothing);

@@ -131,8 +131,9 @@ export function exportsApp(deps: ExportsDeps): Hono<AppEnv> {
       const contentType = 'text/csv; charset=utf-8';
       const url = await store.signedUrl(objectKey, { filename, contentType, ttlMs });
       // A page cannot send its credentials along with a link, nor see where a redirect leads.
-      if (asksForJson(context)) {
+      if (prefersLink(context)) {
         const urlExpiresAt = new Date(Date.now() + ttlMs).toISOString();
+        context.header('Preference-Applied', 'return=representation');
         return json(context, { url, filename, urlExpiresAt });
       }
       context.header('Cache-Control', 'no-store');
@@ -142,10 +143,13 @@ export function exportsApp(deps: ExportsDeps): Hono<AppEnv> {
   return app;
 }
 
-/** Whether the link itself is wanted, rather than to be led to it. */
-function asksForJson(context: Context<AppEnv>): boolean {
-  const [type = ''] = (context.req.header('Accept') ?? '').split(/[,;]/, 1);
-  return type.trim().toLowerCase() === 'application/json';
+/**
+ * Whether the link itself is wanted, rather than to be led to it: said by RFC 7240, since many
+ * clients send an Accept of JSON with whatever they ask for.
+ */
+function prefersLink(context: Context<AppEnv>): boolean {
+  const preferences = (context.req.header('Prefer') ?? '').split(',');
+  return preferences.some((one) => /^\s*return\s*=\s*"?representation"?\s*(;|$)/i.test(one));
 }
 
 /** @throws ServiceError `not_found` while there is no file, `gone` once it has expired. */

@@ -231,11 +231,11 @@ function operationsAt(home: Home): Operation[] {
       summary: `The file of an export ${whose}`,
       description:
         'Leads to a signed address of the object store, which needs no headers and lasts for a ' +
-        'while. With `Accept: application/json` it is told instead, for pages that cannot follow.',
+        'while. With `Prefer: return=representation` it is told instead, for pages that cannot follow.',
       access: access(roles.exportsDownload),
       answers: {
         200: {
-          description: 'Where the file is, where JSON was asked for.',
+          description: 'Where the file is, where that was preferred.',
           content: {
             'application/json': {
               schema: link,

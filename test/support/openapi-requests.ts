@@ -100,7 +100,7 @@ export async function documentedService(exportsFolder: string): Promise<Document
         : status === 403
           ? actorHeaders(['nothing'], [orgId])
           : { ...adminHeaders };
-    if (status === 200 && template.endsWith('/download')) headers.Accept = 'application/json';
+    if (status === 200 && template.endsWith('/download')) headers.Prefer = 'return=representation';
     const from = status === 503 ? away : status === 500 ? broken : system;
     if (status === 304) {
       const first = await system.app.request(path);

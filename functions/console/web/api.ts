@@ -71,7 +71,12 @@ export async function askAt<Schema extends z.ZodMiniType>(
 }
 
 async function send(url: string, signal: AbortSignal, body?: object): Promise<Response> {
-  const headers = { Accept: 'application/json', ...identityHeaders() };
+  const headers = {
+    Accept: 'application/json',
+    // A page cannot follow a link that leads elsewhere: it is told where to.
+    Prefer: 'return=representation',
+    ...identityHeaders(),
+  };
   const limit = AbortSignal.timeout(timeoutMs);
   try {
     return await fetch(url, {
