@@ -12,7 +12,7 @@ import { runCommand } from '../scripts/services/run-command.ts';
 import { roles } from '../shared/access.ts';
 import { saveNames } from '../shared/catalog.ts';
 import { openDatabase } from '../shared/db.ts';
-import { parseKeepingCosts } from '../shared/decimal-json.ts';
+import { literalOf, parseKeepingCosts } from '../shared/decimal-json.ts';
 import {
   type ConsolePage,
   openBrowser,
@@ -514,7 +514,7 @@ async function clipboard(page: Page): Promise<string> {
 
 /** Marked cents as dollars with every digit, and two at least. */
 function dollars(marked: string): string {
-  const [whole = '', places = ''] = marked.slice(1).split('.');
+  const [whole = '', places = ''] = literalOf(marked)?.split('.') ?? [];
   const digits = `${whole}${places.padEnd(4, '0')}`.padStart(7, '0');
   const fraction = digits.slice(-6).replace(/0{1,4}$/, '');
   return `$${Number(digits.slice(0, -6)).toLocaleString('en')}.${fraction}`;
