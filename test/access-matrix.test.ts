@@ -83,17 +83,21 @@ const rules: Record<string, { gate: Gate; inputs: Record<string, Input> }> = {
   },
   'GET /orgs/{orgId}/exports/{jobId}/download': {
     gate: [roles.exportsDownload],
-    inputs: { ...org, ...job },
+    inputs: { ...org, ...job, 'header Prefer': 'plain' },
   },
   'POST /exports': { gate: [roles.admin], inputs: { ...request, 'body models': 'plain' } },
   'GET /exports': { gate: [roles.admin], inputs: list },
   'GET /exports/{jobId}': { gate: [roles.admin], inputs: job },
   'GET /exports/{jobId}/manifest': { gate: [roles.admin], inputs: job },
-  'GET /exports/{jobId}/download': { gate: [roles.admin], inputs: job },
+  'GET /exports/{jobId}/download': {
+    gate: [roles.admin],
+    inputs: { ...job, 'header Prefer': 'plain' },
+  },
   'GET /status/healthz': { gate: 'open', inputs: {} },
   'GET /status/readyz': { gate: 'open', inputs: {} },
   'GET /openapi.json': { gate: 'open', inputs: {} },
   'GET /docs': { gate: 'open', inputs: {} },
+  'GET /llms.txt': { gate: 'open', inputs: {} },
 };
 
 /** A tenant with something in every table that a request reads. */

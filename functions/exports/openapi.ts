@@ -98,6 +98,11 @@ const link = z
   })
   .meta({ id: 'ExportLink' });
 
+const preference = z
+  .string()
+  .optional()
+  .describe('`return=representation` (RFC 7240): the address rather than a redirect to it.');
+
 const homes: readonly Home[] = [
   { path: '/orgs/{orgId}/exports', suffix: '', whose: 'of an org', isAllOrgs: false },
   { path: '/exports', suffix: 'OfAllOrgs', whose: 'over all orgs', isAllOrgs: true },
@@ -233,9 +238,11 @@ function operationsAt(home: Home): Operation[] {
         'Leads to a signed address of the object store, which needs no headers and lasts for a ' +
         'while. With `Prefer: return=representation` it is told instead, for pages that cannot follow.',
       access: access(roles.exportsDownload),
+      headers: { Prefer: preference },
       answers: {
         200: {
           description: 'Where the file is, where that was preferred.',
+          headers: { 'Preference-Applied': 'return=representation.' },
           content: {
             'application/json': {
               schema: link,
