@@ -92,7 +92,7 @@ async function startServer(
       url,
       kill: () => killAll(supervisor),
       start: async () => {
-        if (living(supervisor).length === 0) await startAgain(name, url, () => run(server));
+        if (living(supervisor).length === 0) await startAgain(name, url, server, run);
       },
       stop: () => supervisor.stop(),
     };
@@ -104,8 +104,18 @@ async function startServer(
 
 /** Its own children find out by themselves, as on a machine that runs out of memory. */
 async function killAll(supervisor: Supervisor): Promise<void> {
-  for (const { pid } of living(supervisor)) process.kill(pid, 'SIGKILL');
-  await until('the server is gone', async () => living(supervisor).length === 0, { everyMs: 5 });
+  const killed = living(supervisor).map(({ pid }) => pid);
+  for (const pid of killed) process.kill(pid, 'SIGKILL');
+  // A process of many threads is a zombie before the last of them is gone, and its port with it.
+  await until('the server is gone', async () => !killed.some(isThere), { everyMs: 5 });
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function living(supervisor: Supervisor): readonly ProcessRef[] {
@@ -113,15 +123,21 @@ function living(supervisor: Supervisor): readonly ProcessRef[] {
 }
 
 /** PostgreSQL does not start while backends of the one that was killed still hold its memory. */
-async function startAgain(name: string, url: string, run: () => Promise<string>): Promise<void> {
+async function startAgain(
+  name: string,
+  url: string,
+  server: LocalServer,
+  run: (server: LocalServer) => Promise<string>,
+): Promise<void> {
   const attemptsMax = 20;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const again = await run();
+      const again = await run(server);
       if (again !== url) throw new Error(`${name} came back at another address`);
       return;
     } catch (error) {
       if (attempt === attemptsMax) throw error;
+      await killAll(server.supervisor);
       await sleep(250);
     }
   }
