@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
+import { deadLetterQueueOf, sendRejects } from '../../shared/dead-letters.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { connectBroker } from '../../shared/stream.ts';
 import { encodeEvent } from '../../shared/usage-event.ts';
 import { type DeadLetter, drainDeadLetters } from '../support/dead-letters.ts';
@@ -59,6 +60,8 @@ faultTest('messages-repeated', {}, async (run) => {
   await publishTraffic(run.urls.rabbitmq, run.settings.RABBITMQ_STREAM, messages);
 });
 
+const notTaken = 'RabbitMQ did not take it';
+
 faultTest('dead-letters-full', {}, async (run) => {
   const queue = deadLetterQueueOf(run.settings);
   await withChannel(run.urls.rabbitmq, async (channel) => {
@@ -67,11 +70,10 @@ faultTest('dead-letters-full', {}, async (run) => {
       arguments: { 'x-queue-type': 'quorum', 'x-max-length': 5, 'x-overflow': 'reject-publish' },
     });
   });
+  await fill(run, queue);
   const kinds = poison();
   await reject(run, kinds);
-  await until('the consumer says why it waits', async () =>
-    run.consumer.log().includes('RabbitMQ did not take it'),
-  );
+  await until('the consumer says why it waits', async () => run.consumer.log().includes(notTaken));
   await run.hold();
   // As in operation: what is there is saved and taken out, and the limit raised.
   const saved = await drainDeadLetters(run.urls.rabbitmq, queue);
@@ -89,6 +91,26 @@ faultTest('dead-letters-deleted', {}, async (run) => {
     expectEach(kinds, await allLetters(run));
   });
 });
+
+/**
+ * Until the queue refuses. The broker tells a channel that a quorum queue is full some time after it
+ * is: what a burst brings until then is taken beyond the limit, be it all of it.
+ */
+async function fill(run: FaultRun, queue: string): Promise<void> {
+  const message = { offset: 0, content: Buffer.from('rejected long ago'), headers: {} };
+  const older = { stream: run.settings.RABBITMQ_STREAM, message, reasons: ['it is no event'] };
+  const broker = await connectBroker(run.urls.rabbitmq);
+  try {
+    await until('the dead-letter queue is full', () =>
+      sendRejects(broker, queue, [older]).then(
+        () => false,
+        (error: unknown) => messageOf(error).includes(notTaken),
+      ),
+    );
+  } finally {
+    await broker.close();
+  }
+}
 
 /** Sends what is no event, all of it. */
 async function reject(run: FaultRun, kinds: ReadonlyMap<string, Buffer>): Promise<void> {
