@@ -200,7 +200,11 @@ faultTest('serialization-errors', {}, async (run) => {
       await until('a probe could not be serialized', async () => {
         const session = await openSession(run.urls.database);
         try {
-          await session.query('begin; update analytics.stream_offsets set epoch = epoch');
+          // Waits for a commit of the consumer's instead of failing by it: only ours must fail.
+          await session.query(
+            `begin isolation level read committed;
+             update analytics.stream_offsets set epoch = epoch`,
+          );
           const refreshed = run.service.refresh();
           await waitedFor(run.database, session);
           await session.query('commit');
