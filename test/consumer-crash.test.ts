@@ -115,13 +115,14 @@ function conflicting(messages: readonly TrafficMessage[]): number {
   return count;
 }
 
-test('a consumer killed ten times at random moments of 200,000 events stores each exactly once', {
+test('a consumer killed ten times at random moments stores each event exactly once', {
   timeout: 180_000,
 }, async () => {
   const seed = Date.now() % 1_000_000;
   onTestFailed(() => console.log(`the seed was ${seed}`));
   const random = new Random(seed);
-  const messages = traffic(random, 200_000, mix);
+  // The number of kills is what finds faults; more events only take longer.
+  const messages = traffic(random, process.env.TEST_FULL === '1' ? 200_000 : 80_000, mix);
   const kills = 10;
 
   const publishing = publishTraffic(url, stream, messages);

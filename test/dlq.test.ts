@@ -481,8 +481,10 @@ test('10,000 letters are listed page by page, never all in memory', async () => 
   };
   const before = held();
   let most = 0;
+  let looks = 0;
   const watch = setInterval(() => {
     most = Math.max(most, held() - before);
+    looks += 1;
   }, 20);
   const browser = await broker.browse(queue, 250);
   const filter = { reason: null, stream: null, offsets: null, org: null, event: null };
@@ -492,6 +494,6 @@ test('10,000 letters are listed page by page, never all in memory', async () => 
   expect(listed).toMatchObject({ total: count, matched: count });
   expect(listed.letters).toHaveLength(100);
   // All of them are 80 MB, a page is 2.
-  expect(most).toBeGreaterThan(0);
+  expect(looks).toBeGreaterThan(10);
   expect(most).toBeLessThan(15_000_000);
 });
