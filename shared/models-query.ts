@@ -9,14 +9,6 @@ export interface SeenModel {
   lastEventAt: string;
 }
 
-/** What the catalog calls an org; null where it does not know it. */
-export async function orgName(snapshot: Queryable, orgId: string): Promise<string | null> {
-  const [org] = await snapshot.query<{ name: string }>('select name from orgs where org_id = $1', [
-    orgId,
-  ]);
-  return org?.name ?? null;
-}
-
 /** The models that an org has ever used, those of batches not yet folded included. */
 export async function modelsQuery(
   snapshot: Queryable,

@@ -5,6 +5,7 @@ import type { Settings } from '../../shared/env.ts';
 import { ServiceError } from '../../shared/errors.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
+import { contentSecurityPolicy } from '../../shared/http/page-policy.ts';
 import { onNotFound } from '../../shared/http/problem.ts';
 import { formFor, type Page } from './page.ts';
 
@@ -30,21 +31,6 @@ export interface ConsoleConfig {
   /** Why there is no actor; null where there is one. */
   refusal: { code: string; detail: string } | null;
 }
-
-/**
- * Scripts, styles and requests from and to here alone, none of them written in the page. Nothing
- * may frame it, and a form goes nowhere but to its script.
- */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 /** The console: a page, what it loads, and who is looking at it. */
 export function consoleApp({ settings, page }: ConsoleDeps): Hono<AppEnv> {

@@ -2,9 +2,10 @@ import { type Context, Hono } from 'hono';
 import { compress } from 'hono/compress';
 import { etag } from 'hono/etag';
 import type { AppEnv } from '../../shared/http/context.ts';
+import { contentSecurityPolicy } from '../../shared/http/page-policy.ts';
 import { onNotFound } from '../../shared/http/problem.ts';
 import { machineText } from './machine-text.ts';
-import { contentSecurityPolicy, docsPage } from './page.ts';
+import { docsPage } from './page.ts';
 import type { PageFiles } from './page-files.ts';
 
 /** The API's document, a page to read it and try it, and a guide for machines. Open to everybody, all from memory. */

@@ -22,7 +22,8 @@ import {
   windowParameters,
   windowRequest,
 } from '../../shared/http/window-request.ts';
-import { modelsQuery, orgName } from '../../shared/models-query.ts';
+import { modelsQuery } from '../../shared/models-query.ts';
+import { orgName } from '../../shared/org-names.ts';
 import { type OrgCursor, orgsQuery } from '../../shared/orgs-query.ts';
 import { pendingBatches } from '../../shared/pending-batches.ts';
 import { planWindow } from '../../shared/time-window.ts';

@@ -2,12 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import { saveNames } from '../../shared/catalog.ts';
-import { openDatabase } from '../../shared/db.ts';
 import { faultsOf } from '../../shared/errors.ts';
+import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { printable } from '../cli/printable.ts';
 import { operatorSettings } from '../cli/settings.ts';
-import { localDatabaseUrl } from '../local/database-url.ts';
 
 const rowForm = z.object({
   kind: z.enum(['org', 'model'], { error: 'must be org or model' }),
@@ -31,12 +30,7 @@ export async function importNames(file: string, json: boolean): Promise<undefine
   // All or nothing: half a catalog would look like a whole one.
   if (faults.length > 0) throw new Error(`${file} was not imported: ${faults.join('; ')}`);
   const settings = operatorSettings();
-  const database = openDatabase({
-    url: await localDatabaseUrl(settings),
-    driver: settings.DATABASE_DRIVER,
-    connectionsMax: 1,
-    patienceMs: 5_000,
-  });
+  const database = await openOperatorDatabase(settings, 1);
   try {
     await saveNames(database, { orgs: names.org, models: names.model });
   } finally {

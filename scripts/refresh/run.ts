@@ -1,14 +1,13 @@
 import { refresh } from '../../functions/refresh/refresh.ts';
 import { openCache } from '../../shared/cache.ts';
-import { openDatabase } from '../../shared/db.ts';
 import { eventStorage } from '../../shared/event-storage.ts';
 import { recompute } from '../../shared/rollup.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { createLogger } from '../../shared/telemetry.ts';
 import { UsageError } from '../cli/failure.ts';
+import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { operatorSettings } from '../cli/settings.ts';
-import { localDatabaseUrl } from '../local/database-url.ts';
 
 interface RefreshOptions {
   /** Milliseconds since 1970: the days to rebuild, in place of folding what waits. */
@@ -26,13 +25,7 @@ export async function runRefresh({ from, to, json }: RefreshOptions): Promise<un
     throw new UsageError('--to must be after --from');
   }
   const settings = operatorSettings();
-  const database = openDatabase({
-    url: await localDatabaseUrl(settings),
-    driver: settings.DATABASE_DRIVER,
-    connectionsMax: 4,
-    patienceMs: 5_000,
-    statementTimeoutMs: 600_000,
-  });
+  const database = await openOperatorDatabase(settings, 4);
   const cache = openCache(settings);
   const amqp = settings.RABBITMQ_URL;
   const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'refresh' });

@@ -1,15 +1,14 @@
 import { type VerifyReport, verify } from '../../functions/verify/verify.ts';
 import type { RunTrigger } from '../../shared/data-quality-runs.ts';
-import { openDatabase } from '../../shared/db.ts';
 import { exportDaysMax } from '../../shared/reconcile-exports.ts';
 import { recompute } from '../../shared/rollup.ts';
 import { brokerSource } from '../../shared/stream.ts';
 import { createLogger } from '../../shared/telemetry.ts';
 import { dayMs } from '../../shared/time-window.ts';
 import { exitCodes } from '../cli/failure.ts';
+import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { operatorSettings } from '../cli/settings.ts';
-import { localDatabaseUrl } from '../local/database-url.ts';
 import { day, reportText } from './report.ts';
 
 interface VerifyCommandOptions {
@@ -22,13 +21,7 @@ interface VerifyCommandOptions {
 /** @returns 1 when what is stored does not agree with itself */
 export async function runVerify({ days, repair, json }: VerifyCommandOptions): Promise<number> {
   const settings = operatorSettings();
-  const database = openDatabase({
-    url: await localDatabaseUrl(settings),
-    driver: settings.DATABASE_DRIVER,
-    connectionsMax: 3,
-    patienceMs: 5_000,
-    statementTimeoutMs: 600_000,
-  });
+  const database = await openOperatorDatabase(settings, 3);
   const amqp = settings.RABBITMQ_URL;
   const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'verify' });
   const logger = createLogger({ ...settings, LOG_LEVEL: 'silent' }, 'verify');

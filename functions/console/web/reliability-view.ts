@@ -11,6 +11,7 @@ import {
   percentText,
   shortCountText,
 } from './format.ts';
+import { groupColumn } from './group-column.ts';
 import { panel, type Tile, tiles } from './panel.ts';
 import { instantText } from './range.ts';
 import {
@@ -408,7 +409,6 @@ function groupsPanel(scene: Scene, groups: readonly Reliability[], request: Requ
   const isByClient = scene.state.by === 'client';
   const name = isByClient ? 'Client' : 'Model';
   const rows = groups.toSorted((a, b) => b.total.invocations - a.total.invocations);
-  const show = (key: string) => scene.go(isByClient ? { clients: [key] } : { models: [key] });
   return panel<Reliability>({
     title: `${name}s`,
     request,
@@ -416,15 +416,7 @@ function groupsPanel(scene: Scene, groups: readonly Reliability[], request: Requ
       caption: `Reliability by ${name.toLowerCase()}`,
       rows,
       columns: [
-        {
-          label: name,
-          cell: ({ key }) =>
-            button(groupLabel(scene, key ?? ''), () => show(key ?? ''), {
-              class: 'link',
-              title: `Show ${key === '' ? 'requests without a client' : key} alone`,
-            }),
-          order: ({ key }) => groupLabel(scene, key ?? ''),
-        },
+        groupColumn(scene),
         {
           label: 'Requests',
           isNumber: true,

@@ -10,6 +10,7 @@ import {
   percentText,
   shortCountText,
 } from './format.ts';
+import { groupColumn } from './group-column.ts';
 import { asNumber, centsText, exactMoneyText, moneyText, shortMoneyText } from './money.ts';
 import { panel, type Tile, tiles } from './panel.ts';
 import { instantText } from './range.ts';
@@ -321,8 +322,6 @@ function rankingPanel(
   const shareOf = ({ total }: Group<UsageSums>) => (all === 0 ? 0 : measure.number(total) / all);
   const changeAt = ({ key, total }: Group<UsageSums>) =>
     changeOf(measure.number(total), before.get(key ?? '') ?? 0);
-  const select = (key: string) =>
-    isByClient ? scene.go({ clients: [key] }) : scene.go({ models: [key] });
   const name = isByClient ? 'Client' : 'Model';
   return panel<Group<UsageSums>>({
     title: isByClient ? 'Clients' : 'Models',
@@ -331,15 +330,7 @@ function rankingPanel(
       caption: `Totals by ${name.toLowerCase()}`,
       rows,
       columns: [
-        {
-          label: name,
-          cell: ({ key }) =>
-            button(groupLabel(scene, key ?? ''), () => select(key ?? ''), {
-              class: 'link',
-              title: `Show ${key === '' ? 'events without a client' : key} alone`,
-            }),
-          order: ({ key }) => groupLabel(scene, key ?? ''),
-        },
+        groupColumn(scene),
         {
           label: 'Spend',
           isNumber: true,

@@ -1,17 +1,8 @@
-import type { z } from 'zod';
 import { type Api, openApi } from '../api.ts';
-import {
-  actorOf,
-  type apiForm,
-  type jsonForm,
-  type orgForm,
-  requireOrg,
-  urlOf,
-} from '../api-options.ts';
+import { actorOf, requireOrg, urlOf } from '../api-options.ts';
+import type { OrgOptions } from '../org-api.ts';
 
-export type ExportsOptions = z.output<typeof apiForm> &
-  z.output<typeof orgForm> &
-  z.output<typeof jsonForm> & { allOrgs: boolean };
+export type ExportsOptions = OrgOptions & { allOrgs: boolean };
 
 /** Where exports are: those of an org, or those over all. */
 export interface ExportsPlace {

@@ -1,25 +1,13 @@
-import type { z } from 'zod';
 import { freshnessAnswer } from '../../../functions/status/openapi.ts';
-import { openApi } from '../api.ts';
-import {
-  actorOf,
-  type apiForm,
-  type jsonForm,
-  type orgForm,
-  requireOrg,
-  urlOf,
-} from '../api-options.ts';
 import { readModelNames } from '../models.ts';
+import { type OrgOptions, orgApiOf } from '../org-api.ts';
 import { say, sayJsonText } from '../output.ts';
 import { printable } from '../printable.ts';
 import { tableText } from '../table.ts';
 import { freshnessText } from './series.ts';
 
-type Options = z.output<typeof apiForm> & z.output<typeof orgForm> & z.output<typeof jsonForm>;
-
-export async function showFreshness(options: Options): Promise<undefined> {
-  const orgId = requireOrg(options);
-  const api = openApi(urlOf(options), actorOf(options));
+export async function showFreshness(options: OrgOptions): Promise<undefined> {
+  const { api, orgId } = orgApiOf(options);
   const [{ value, json }, { nameOf }] = await Promise.all([
     api.ask(`/orgs/${orgId}/freshness`, freshnessAnswer),
     readModelNames(api, orgId),

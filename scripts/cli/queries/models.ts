@@ -1,22 +1,11 @@
-import type { z } from 'zod';
-import { openApi } from '../api.ts';
-import {
-  actorOf,
-  type apiForm,
-  type jsonForm,
-  type orgForm,
-  requireOrg,
-  urlOf,
-} from '../api-options.ts';
 import { readModels } from '../models.ts';
+import { type OrgOptions, orgApiOf } from '../org-api.ts';
 import { say, sayJsonText } from '../output.ts';
 import { tableText } from '../table.ts';
 
-type Options = z.output<typeof apiForm> & z.output<typeof orgForm> & z.output<typeof jsonForm>;
-
-export async function showModels(options: Options): Promise<undefined> {
-  const api = openApi(urlOf(options), actorOf(options));
-  const { value, json } = await readModels(api, requireOrg(options));
+export async function showModels(options: OrgOptions): Promise<undefined> {
+  const { api, orgId } = orgApiOf(options);
+  const { value, json } = await readModels(api, orgId);
   if (options.json) {
     sayJsonText(json);
     return;

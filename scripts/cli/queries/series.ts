@@ -1,22 +1,11 @@
 import type { z } from 'zod';
 import type { freshness } from '../../../shared/openapi/answer-parts.ts';
-import { openApi } from '../api.ts';
-import {
-  actorOf,
-  type apiForm,
-  type jsonForm,
-  type orgForm,
-  requireOrg,
-  urlOf,
-} from '../api-options.ts';
 import { type ModelNames, readModelNames } from '../models.ts';
+import { type OrgOptions, orgApiOf } from '../org-api.ts';
 import type { Column } from '../table.ts';
 import { rangeOf, type SeriesOptions } from '../window-options.ts';
 
-export type QueryOptions = SeriesOptions &
-  z.output<typeof apiForm> &
-  z.output<typeof orgForm> &
-  z.output<typeof jsonForm>;
+export type QueryOptions = SeriesOptions & OrgOptions;
 
 /** Asks for a series, and for the names of its models. */
 export async function askSeries<Form extends z.ZodType>(
@@ -24,8 +13,7 @@ export async function askSeries<Form extends z.ZodType>(
   form: Form,
   options: QueryOptions,
 ) {
-  const orgId = requireOrg(options);
-  const api = openApi(urlOf(options), actorOf(options));
+  const { api, orgId } = orgApiOf(options);
   const { granularity, timezone, groupBy } = options;
   const query = new URLSearchParams({
     ...rangeOf(options, Date.now()),
