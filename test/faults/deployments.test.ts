@@ -1,5 +1,5 @@
-import { expect } from 'vitest';
-import { fakeClock } from '../support/faults/clock.ts';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { type FakeClock, fakeClock } from '../support/faults/clock.ts';
 import { faultTest } from '../support/faults/fault-test.ts';
 import { startPostgres } from '../support/faults/servers.ts';
 
@@ -19,28 +19,32 @@ faultTest('deployments-overlap', {}, async (run) => {
   }
 });
 
-const consumerClock = await fakeClock();
-const databaseClock = await fakeClock();
+let consumerClock: FakeClock | undefined;
+let databaseClock: FakeClock | undefined;
+beforeAll(async () => {
+  consumerClock = await fakeClock();
+  databaseClock = await fakeClock();
+});
+afterAll(async () => {
+  await consumerClock?.remove();
+  await databaseClock?.remove();
+});
 const noFaketime = () =>
   consumerClock === undefined ? 'libfaketime is not to be had here' : undefined;
 
 faultTest(
   'clock-of-the-consumer',
-  { skip: noFaketime, environment: consumerClock?.environment ?? {} },
+  { skip: noFaketime, environment: () => consumerClock?.environment ?? {} },
   async (run) => {
-    try {
-      for (const off of [6 * hour, -6 * hour, 2 * year, -2 * year]) {
-        await consumerClock?.set(off);
-        await run.progress();
-        await run.progress();
-        expect(run.consumer.log()).not.toBe('');
-      }
-      // One that starts with a wrong clock.
-      await run.consumer.kill();
+    for (const off of [6 * hour, -6 * hour, 2 * year, -2 * year]) {
+      await consumerClock?.set(off);
       await run.progress();
-    } finally {
-      await consumerClock?.remove();
+      await run.progress();
+      expect(run.consumer.log()).not.toBe('');
     }
+    // One that starts with a wrong clock.
+    await run.consumer.kill();
+    await run.progress();
   },
 );
 
@@ -59,16 +63,12 @@ faultTest(
     },
   },
   async (run) => {
-    try {
-      for (const off of [6 * hour, -6 * hour, 0]) {
-        await databaseClock?.set(off);
-        await run.progress();
-        // A dead owner's lease is written in the time before the next jump.
-        await run.consumer.kill();
-      }
+    for (const off of [6 * hour, -6 * hour, 0]) {
+      await databaseClock?.set(off);
       await run.progress();
-    } finally {
-      await databaseClock?.remove();
+      // A dead owner's lease is written in the time before the next jump.
+      await run.consumer.kill();
     }
+    await run.progress();
   },
 );

@@ -30,7 +30,7 @@ export interface FaultOptions {
   /** Servers that consumer, refresh and API reach by way of a relay. */
   relayed?: readonly ServerName[];
   /** Settings over the service's own. */
-  environment?: Record<string, string>;
+  environment?: Record<string, string> | (() => Record<string, string>);
   /** A PostgreSQL of the fault's own, in place of the file's. Gives the server's URL. */
   databaseServer?: () => Promise<{ url: string; stop(): Promise<void> }>;
   /** Commits may be undone by the fault, so that usage goes back for a while. */
@@ -188,7 +188,7 @@ async function openSystem(
       ENVIRONMENT: 'test',
       RATE_LIMIT_PER_MINUTE: '0',
       FRESHNESS_CACHE_TTL: '2s',
-      ...options.environment,
+      ...(typeof options.environment === 'function' ? options.environment() : options.environment),
     };
     const settings = readSettings(environment);
     await declare(urls.rabbitmq, settings);
