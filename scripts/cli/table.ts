@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import Table from 'cli-table3';
 import { cut } from './printable.ts';
 
@@ -35,10 +36,10 @@ const nothing = {
   middle: '  ',
 };
 
-/** Standard output, by the convention of https://no-color.org. */
+/** Standard output, by the conventions of https://no-color.org and FORCE_COLOR, as Node reads them. */
 function standardOutput(): Surface {
   const isTerminal = process.stdout.isTTY === true;
-  return { isTerminal, hasColour: isTerminal && !process.env.NO_COLOR };
+  return { isTerminal, hasColour: isTerminal && process.stdout.hasColors() };
 }
 
 /**
@@ -50,16 +51,21 @@ export function tableText<Row>(
   columns: readonly Column<Row>[],
   { isTerminal, hasColour }: Surface = standardOutput(),
 ): string {
+  // Styled here: the table's own styles ask the process for colour, whatever surface was given.
+  const styled = (style: 'bold' | 'gray', text: string) =>
+    hasColour ? styleText(style, text, { validateStream: false }) : text;
   const table = new Table({
-    head: columns.map(({ title }) => title),
-    chars: isTerminal ? { ...nothing, mid: '─', 'mid-mid': '──' } : nothing,
+    head: columns.map(({ title }) => styled('bold', title)),
+    chars: isTerminal
+      ? { ...nothing, mid: styled('gray', '─'), 'mid-mid': styled('gray', '──') }
+      : nothing,
     colAligns: columns.map(({ align = 'left' }) => align),
     style: {
       compact: true,
       'padding-left': 0,
       'padding-right': 0,
-      head: hasColour ? ['bold'] : [],
-      border: hasColour ? ['gray'] : [],
+      head: [],
+      border: [],
     },
   });
   table.push(...rows.map((row) => columns.map(({ cell }) => cellText(cell(row)))));
