@@ -11,7 +11,7 @@ const servers = {
 /**
  * The integration tests that run a second time with the clients of hosted servers: Neon's driver by
  * way of a WebSocket relay, Upstash's client by way of a REST relay, in front of the same PostgreSQL
- * and Redis. They are those that ask the database through `shared/db.ts`. Left out are
+ * and Redis. They are those that ask the database through `shared/platform/database`. Left out are
  *
  * - commands and processes of their own, which know nothing of the relays: commands, completeness,
  *   consumer-crash, export-crash, freshness-command, leases, replay-command, start, telemetry-bundle;

@@ -1,5 +1,5 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
-import { messageOf } from '../shared/errors.ts';
+import { messageOf } from '../shared/platform/errors.ts';
 import { coldStartBench } from './bench/cold-start.ts';
 import { exportBench } from './bench/export.ts';
 import { type Bench, type Figure, isMet, type Scale } from './bench/figure.ts';

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { readSettings, type Settings } from '../shared/env.ts';
-import { preparations, visit } from '../shared/preparation.ts';
+import { readSettings, type Settings } from '../shared/platform/env.ts';
+import { preparations, visit } from '../shared/preparation/preparation.ts';
 import { provisionGrafana } from './grafana/provisioning.ts';
 import { runScript } from './run-script.ts';
 import { lookForTools } from './tools/toolbox.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { openDatabase, type Queryable } from '../shared/db.ts';
-import { readSettings } from '../shared/env.ts';
+import { openDatabase, type Queryable } from '../shared/platform/database/db.ts';
+import { readSettings } from '../shared/platform/env.ts';
 import { localDatabaseUrl } from './local/database-url.ts';
 import { runScript } from './run-script.ts';
 

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { messageOf } from '../shared/errors.ts';
+import { messageOf } from '../shared/platform/errors.ts';
 import { chooseFunctions } from './deploy/functions.ts';
 import { clusterStages, type Deployment, gitopsStages } from './deploy/plan.ts';
 import { buildChecks, type Check, clusterChecks } from './deploy/preflight.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../shared/errors.ts';
+import { messageOf } from '../shared/platform/errors.ts';
 
 /** Runs a command line's work; a failure is one clear line and exit code 1. */
 export function runScript(work: () => Promise<void>): void {

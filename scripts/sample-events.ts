@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { UsageEvent, UsageStatus } from '../shared/usage-event.ts';
+import type { UsageEvent, UsageStatus } from '../shared/events/usage-event.ts';
 
 /** Synthetic events: two orgs, three models, a working day's shape, some of everything. */
 

@@ -30,7 +30,7 @@ try {
   const { tsImport } = await import('tsx/esm/api');
   const { buildLocal } = await tsImport('./build.ts', import.meta.url);
   const { runLocal } = await import(pathToFileURL(await buildLocal()).href);
-  await runLocal(process.env, options);
+  await runLocal(process.env, { ...options, migrationsFolder: join(root, 'migrations') });
 } catch (error) {
   console.error(`cannot start: ${error instanceof Error ? error.message : error}`);
   process.exit(1);

@@ -1,6 +1,6 @@
-import { openCache } from '../shared/cache.ts';
-import { messageOf } from '../shared/errors.ts';
-import type { Preparation } from '../shared/preparation.ts';
+import { openCache } from '../shared/platform/cache.ts';
+import { messageOf } from '../shared/platform/errors.ts';
+import type { Preparation } from '../shared/preparation/preparation.ts';
 
 /** Servers in which nothing has to be prepared: they are looked at, by those who start. */
 

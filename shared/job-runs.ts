@@ -1,4 +1,4 @@
-import type { Database } from './db.ts';
+import type { Database } from './platform/database/db.ts';
 
 /**
  * Whether a job is to run now, and notes that it does: true at most once in `minutes`, however many

@@ -1,12 +1,12 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { qualityStanding } from './data-quality-runs.ts';
-import { type Database, type Queryable, sqlState } from './db.ts';
-import { knownDepths } from './dead-letter-depth.ts';
-import { exportStatuses } from './export-job.ts';
-import { freshnessLags } from './freshness-lag.ts';
-import { orgNames } from './org-names.ts';
-import { type RecentUsage, recentUsage } from './recent-usage.ts';
-import { undeliveredEvents } from './undelivered-events.ts';
+import { qualityStanding } from './data-quality/runs.ts';
+import { knownDepths } from './dead-letters/depth.ts';
+import { undeliveredEvents } from './events/undelivered-events.ts';
+import { exportStatuses } from './exports/job.ts';
+import { freshnessLags } from './freshness/lag.ts';
+import { type Database, type Queryable, sqlState } from './platform/database/db.ts';
+import { orgNames } from './queries/org-names.ts';
+import { type RecentUsage, recentUsage } from './rollups/recent-usage.ts';
 
 /** Prometheus gives up after 10 s. */
 const scrapeMaxMs = 8_000;

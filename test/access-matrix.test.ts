@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Role, roles } from '../shared/access.ts';
-import { saveNames } from '../shared/catalog.ts';
-import { openDatabase } from '../shared/db.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
 import {
   basePath,

@@ -6,7 +6,7 @@ import { stop as stopEsbuild } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { bundleFunction } from '../scripts/build.ts';
 import { alertGroups } from '../scripts/dashboards/alerts.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
 import { type FunctionProcess, startFunctionProcess } from './support/function-process.ts';
 import { offsetRow } from './support/offsets.ts';
 import { orderExport } from './support/order-export.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openDatabase } from '../shared/db.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 
 const orgId = randomUUID();

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { saveNames } from '../shared/catalog.ts';
-import { openDatabase } from '../shared/db.ts';
 import { serve } from '../shared/http/serve.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
-import { openDatabase } from '../shared/db.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { services } from './support/services.ts';
 import { watchStalls } from './support/stall-watch.ts';

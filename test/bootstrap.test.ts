@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
-import { readSettings } from '../shared/env.ts';
+import { readSettings } from '../shared/platform/env.ts';
 import { deleteBucket } from './support/bucket.ts';
 import { emptyDatabase } from './support/database.ts';
 import { startOtlpReceiver } from './support/otlp-receiver.ts';

@@ -4,7 +4,7 @@ import { createClient } from '@redis/client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { runRedis } from '../scripts/services/redis.ts';
 import { createSupervisor } from '../scripts/services/supervisor.ts';
-import { type Cache, openCache } from '../shared/cache.ts';
+import { type Cache, openCache } from '../shared/platform/cache.ts';
 import { services } from './support/services.ts';
 import { startSilentServer, startTcpRelay } from './support/tcp-relay.ts';
 import { until } from './support/until.ts';

@@ -8,10 +8,10 @@ import {
   distributionColumn,
   referenceTables,
 } from '../scripts/bench/citus-plan.ts';
-import { saveNames } from '../shared/catalog.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { recompute } from '../shared/rollup.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
+import { recompute } from '../shared/rollups/rollup.ts';
 import { citusFaults } from './support/citus-rules.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';

@@ -9,7 +9,7 @@ import { buildFunctions } from '../scripts/build.ts';
 import type { PodEvent } from '../scripts/cluster-local/cluster-event.ts';
 import { keptWarm } from '../scripts/cluster-local/kept-warm.ts';
 import { readManifests } from '../scripts/cluster-local/manifests.ts';
-import { encodeEvent } from '../shared/usage-event.ts';
+import { encodeEvent } from '../shared/events/usage-event.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { type LocalCluster, startLocalCluster } from './support/local-cluster.ts';
 import { renderedOverlays } from './support/manifests.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { deadLetterQueueOf } from '../shared/dead-letters.ts';
-import { encodeEvent, type UsageEvent } from '../shared/usage-event.ts';
+import { deadLetterQueueOf } from '../shared/dead-letters/dead-letters.ts';
+import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { drainDeadLetters } from './support/dead-letters.ts';
 import { offsetRow } from './support/offsets.ts';

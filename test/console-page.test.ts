@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { consoleApp } from '../functions/console/app.ts';
 import { pageOf } from '../functions/console/page.ts';
 import { buildConsolePage } from '../scripts/console-page.ts';
-import { readSettings } from '../shared/env.ts';
 import { actorsOf } from '../shared/http/actor.ts';
 import { httpApp } from '../shared/http/app.ts';
-import { createLogger } from '../shared/telemetry.ts';
+import { readSettings } from '../shared/platform/env.ts';
+import { createLogger } from '../shared/platform/telemetry/telemetry.ts';
 
 const page = pageOf(await buildConsolePage());
 

@@ -10,9 +10,9 @@ import { acceptPatiently } from '../scripts/local/first-seed.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { runCommand } from '../scripts/services/run-command.ts';
 import { roles } from '../shared/access.ts';
-import { saveNames } from '../shared/catalog.ts';
-import { openDatabase } from '../shared/db.ts';
 import { literalOf, parseKeepingCosts } from '../shared/decimal-json.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
 import {
   type ConsolePage,
   openBrowser,

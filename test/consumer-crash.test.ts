@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, onTestFailed, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { deadLetterQueueOf } from '../shared/dead-letters.ts';
-import { foldAll } from '../shared/rollup.ts';
+import { deadLetterQueueOf } from '../shared/dead-letters/dead-letters.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { drainDeadLetters } from './support/dead-letters.ts';
 import { offsetRow } from './support/offsets.ts';

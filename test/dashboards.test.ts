@@ -5,8 +5,8 @@ import { alertGroups } from '../scripts/dashboards/alerts.ts';
 import { generatedFiles } from '../scripts/dashboards/files.ts';
 import { defaultRunbook, runbookSection } from '../scripts/dashboards/rule.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
-import { saveNames } from '../shared/catalog.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
 import {
   dashboardNames,
   promqlOf,

@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dataDictionary, dictionaryFile } from '../scripts/data-dictionary.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { foldAll } from '../shared/rollup.ts';
-import { storeBatch } from '../shared/store-batch.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { storeBatch } from '../shared/events/store-batch.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { Random } from './support/random.ts';
 import { randomEvent } from './support/usage-events.ts';

@@ -7,7 +7,7 @@ import { runPostgres, throwawaySettings } from '../scripts/services/postgres.ts'
 import { runCommand } from '../scripts/services/run-command.ts';
 import { createSupervisor } from '../scripts/services/supervisor.ts';
 import { unprivilegedUser } from '../scripts/services/unprivileged-user.ts';
-import { openDatabase } from '../shared/db.ts';
+import { openDatabase } from '../shared/platform/database/db.ts';
 
 const hasOpenssl = await runCommand('openssl', ['version'], { timeoutMs: 5_000 }).then(
   () => true,

@@ -7,9 +7,9 @@ import { z } from 'zod';
 import { docsApp } from '../functions/docs/app.ts';
 import { readPageFiles } from '../functions/docs/page-files.ts';
 import { docsPageFile, llmsFile } from '../scripts/docs-page.ts';
-import { readSettings } from '../shared/env.ts';
 import { httpApp } from '../shared/http/app.ts';
-import { createLogger } from '../shared/telemetry.ts';
+import { readSettings } from '../shared/platform/env.ts';
+import { createLogger } from '../shared/platform/telemetry/telemetry.ts';
 
 const settings = readSettings({ LOG_LEVEL: 'silent' });
 const app = httpApp({

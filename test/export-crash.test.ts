@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, onTestFailed, test } from 'vitest';
-import { type ExportJob, objectKeysOf } from '../shared/export-job.ts';
-import { attemptsMax } from '../shared/export-queue.ts';
+import { type ExportJob, objectKeysOf } from '../shared/exports/job.ts';
+import { attemptsMax } from '../shared/exports/queue.ts';
 import { type ExportBench, largeOrgEvents, startExportBench } from './support/export-bench.ts';
 import {
   buildExportChildren,

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import type { ExportRequest } from '../shared/export-job.ts';
-import { foldAll } from '../shared/rollup.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
+import type { ExportRequest } from '../shared/exports/job.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { type DownloadedExport, downloaded, exported } from './support/export-file.ts';
 import { hostileNames } from './support/hostile-names.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';

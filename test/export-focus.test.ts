@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import type { ExportRequest } from '../shared/export-job.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
+import type { ExportRequest } from '../shared/exports/job.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { exported } from './support/export-file.ts';
 import { type System, startSystem } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';

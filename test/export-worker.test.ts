@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ExportWorker, WorkReport } from '../functions/export-worker/worker.ts';
-import { type Database, openDatabase, type Queryable } from '../shared/db.ts';
-import { objectKeysOf } from '../shared/export-job.ts';
+import { objectKeysOf } from '../shared/exports/job.ts';
 import {
   attemptsMax,
   backoffMs,
@@ -13,8 +12,9 @@ import {
   releaseExportJob,
   renewExportLease,
   type WrittenExport,
-} from '../shared/export-queue.ts';
-import type { ObjectStore } from '../shared/object-store.ts';
+} from '../shared/exports/queue.ts';
+import { type Database, openDatabase, type Queryable } from '../shared/platform/database/db.ts';
+import type { ObjectStore } from '../shared/platform/object-store/object-store.ts';
 import {
   type ExportBench,
   largeOrgEvents,

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { createClient } from '@redis/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openCache } from '../shared/cache.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { cachedOrgTimes, forgetFreshness } from '../shared/freshness.ts';
-import { foldAll } from '../shared/rollup.ts';
-import { storeBatch } from '../shared/store-batch.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { storeBatch } from '../shared/events/store-batch.ts';
+import { cachedOrgTimes, forgetFreshness } from '../shared/freshness/freshness.ts';
+import { openCache } from '../shared/platform/cache.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { analyticsCommand } from './support/analytics-command.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { services } from './support/services.ts';

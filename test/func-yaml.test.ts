@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { readSettings } from '../shared/env.ts';
-import { messageOf } from '../shared/errors.ts';
+import { readSettings } from '../shared/platform/env.ts';
+import { messageOf } from '../shared/platform/errors.ts';
 
 /** As func's own schema for 0.36.0 has it: no other keys, and these patterns. */
 const env = z.strictObject({

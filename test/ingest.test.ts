@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { type EventStorage, eventStorage } from '../shared/event-storage.ts';
-import { type IngestResult, ingest } from '../shared/ingest.ts';
-import { storeBatch } from '../shared/store-batch.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import { type EventStorage, eventStorage } from '../shared/events/event-storage.ts';
+import { type IngestResult, ingest } from '../shared/events/ingest.ts';
+import { storeBatch } from '../shared/events/store-batch.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { isHosted } from './support/hosted.ts';
 import { offsetRow } from './support/offsets.ts';

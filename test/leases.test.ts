@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { ingest, LeaseLostError } from '../shared/ingest.ts';
-import { startOver } from '../shared/stream-identity.ts';
-import { claimLease, releaseLease, renewLease } from '../shared/stream-lease.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { ingest, LeaseLostError } from '../shared/events/ingest.ts';
+import { startOver } from '../shared/partitions/identity.ts';
+import { claimLease, releaseLease, renewLease } from '../shared/partitions/lease.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { offsetRow } from './support/offsets.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
-import { encodeEvent } from '../shared/usage-event.ts';
+import { encodeEvent } from '../shared/events/usage-event.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { logLines } from './support/log-lines.ts';
 import { services } from './support/services.ts';

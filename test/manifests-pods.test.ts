@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { readSettings } from '../shared/env.ts';
 import { httpApp } from '../shared/http/app.ts';
-import { createLogger } from '../shared/telemetry.ts';
+import { readSettings } from '../shared/platform/env.ts';
+import { createLogger } from '../shared/platform/telemetry/telemetry.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
 import { podsOf } from './support/manifest-pods.ts';
 import { describeOverlays } from './support/manifests.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { readSettings, streamPartitions } from '../shared/env.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { readSettings, streamPartitions } from '../shared/platform/env.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { environmentOf } from './support/manifest-environment.ts';
 import { podsOf } from './support/manifest-pods.ts';

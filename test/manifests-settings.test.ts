@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { KubernetesObject } from '../scripts/knative/render.ts';
-import { readSettings, settingNames } from '../shared/env.ts';
+import { readSettings, settingNames } from '../shared/platform/env.ts';
 import { dataOf, environmentOf } from './support/manifest-environment.ts';
 import { nodesOf } from './support/manifest-nodes.ts';
 import { podsOf } from './support/manifest-pods.ts';

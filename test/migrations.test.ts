@@ -7,9 +7,9 @@ import { type EmbeddedMajor, embeddedBinDir } from '../scripts/services/embedded
 import { freePort } from '../scripts/services/free-port.ts';
 import { runPostgres, throwawaySettings } from '../scripts/services/postgres.ts';
 import { createSupervisor } from '../scripts/services/supervisor.ts';
-import { openDatabase, type Queryable } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { migrate } from '../shared/migrate.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { openDatabase, type Queryable } from '../shared/platform/database/db.ts';
+import { migrate } from '../shared/preparation/migrate.ts';
 import { emptyDatabase, type TestDatabase } from './support/database.ts';
 import { schemaSnapshot, snapshotFile } from './support/schema-snapshot.ts';
 import { databaseUrl } from './support/template-database.ts';

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { neonConfig } from '@neondatabase/serverless';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { type Database, openDatabase } from '../shared/db.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { startSilentServer, startTcpRelay } from './support/tcp-relay.ts';
 import { withAdmin } from './support/template-database.ts';

@@ -19,10 +19,10 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type FolderStore, openFolderStore } from '../shared/folder-store.ts';
-import { type ObjectStore, openObjectStore } from '../shared/object-store.ts';
-import { openS3Store, type S3Settings } from '../shared/s3-store.ts';
-import { StoreError, type StoreFault } from '../shared/store-error.ts';
+import { type FolderStore, openFolderStore } from '../shared/platform/object-store/folder-store.ts';
+import { type ObjectStore, openObjectStore } from '../shared/platform/object-store/object-store.ts';
+import { openS3Store, type S3Settings } from '../shared/platform/object-store/s3-store.ts';
+import { StoreError, type StoreFault } from '../shared/platform/object-store/store-error.ts';
 import { services } from './support/services.ts';
 import { watchStalls } from './support/stall-watch.ts';
 import { startSilentServer, startTcpRelay } from './support/tcp-relay.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { readSettings, type Settings, streamPartitions } from '../shared/env.ts';
-import { partitionOf } from '../shared/partition-routing.ts';
-import { encodeEvent, type UsageEvent } from '../shared/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';
+import { partitionOf } from '../shared/partitions/routing.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { readSettings, type Settings, streamPartitions } from '../shared/platform/env.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { Random } from './support/random.ts';
 import { storageDifferences } from './support/recount.ts';

@@ -104,7 +104,7 @@ async function withoutFolding(work: () => Promise<void>): Promise<void> {
   await client.connect();
   try {
     await client.query('begin');
-    // `foldLock` of shared/rollup.ts. Were it another, nothing would be pending below.
+    // `foldLock` of shared/rollups/rollup.ts. Were it another, nothing would be pending below.
     await client.query('select pg_advisory_xact_lock(7102004002)');
     await work();
     expect(await pendingBatches()).toBeGreaterThan(0);

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { type EventStorage, eventStorage } from '../shared/event-storage.ts';
-import { ingest } from '../shared/ingest.ts';
-import { fold, foldAll, recompute } from '../shared/rollup.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import { type EventStorage, eventStorage } from '../shared/events/event-storage.ts';
+import { ingest } from '../shared/events/ingest.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { fold, foldAll, recompute } from '../shared/rollups/rollup.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { Random } from './support/random.ts';
 import { rollupDifferences } from './support/recount.ts';

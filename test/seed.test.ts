@@ -7,7 +7,7 @@ import type { Actor } from '../scripts/cli/actor.ts';
 import { sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { type SeedOptions, seed } from '../scripts/seed/run.ts';
 import { mismatches, summaryOf } from '../scripts/seed/summary.ts';
-import { deadLetterQueueOf } from '../shared/dead-letters.ts';
+import { deadLetterQueueOf } from '../shared/dead-letters/dead-letters.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { services } from './support/services.ts';
 import { type System, startSystem } from './support/system.ts';

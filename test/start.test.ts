@@ -8,8 +8,8 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
-import { readSettings } from '../shared/env.ts';
-import { openS3Store } from '../shared/s3-store.ts';
+import { readSettings } from '../shared/platform/env.ts';
+import { openS3Store } from '../shared/platform/object-store/s3-store.ts';
 import { services } from './support/services.ts';
 import { until } from './support/until.ts';
 

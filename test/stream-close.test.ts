@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Broker, connectBroker } from '../shared/stream.ts';
+import { type Broker, connectBroker } from '../shared/platform/broker/stream.ts';
 import { services } from './support/services.ts';
 import { startTcpRelay, type TcpRelay } from './support/tcp-relay.ts';
 

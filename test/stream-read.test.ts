@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { readSettings } from '../shared/env.ts';
-import { connectBroker } from '../shared/stream.ts';
+import { connectBroker } from '../shared/platform/broker/stream.ts';
+import { readSettings } from '../shared/platform/env.ts';
 import { services } from './support/services.ts';
 import { deleteQueues } from './support/system.ts';
 

@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { checkApiLogin, prepareApiLogin } from '../shared/api-login.ts';
-import { saveNames } from '../shared/catalog.ts';
-import { type Database, openDatabase, type Queryable, type Transaction } from '../shared/db.ts';
-import { eventStorage } from '../shared/event-storage.ts';
-import { createExportJob } from '../shared/export-job.ts';
-import { migrate } from '../shared/migrate.ts';
-import { pendingBatches } from '../shared/pending-batches.ts';
-import { foldAll } from '../shared/rollup.ts';
-import { storeBatch } from '../shared/store-batch.ts';
-import { planWindow } from '../shared/time-window.ts';
-import { usageQuery, usageTotals } from '../shared/usage-query.ts';
+import { eventStorage } from '../shared/events/event-storage.ts';
+import { storeBatch } from '../shared/events/store-batch.ts';
+import { createExportJob } from '../shared/exports/job.ts';
+import {
+  type Database,
+  openDatabase,
+  type Queryable,
+  type Transaction,
+} from '../shared/platform/database/db.ts';
+import { checkApiLogin, prepareApiLogin } from '../shared/preparation/api-login.ts';
+import { saveNames } from '../shared/preparation/catalog.ts';
+import { migrate } from '../shared/preparation/migrate.ts';
+import { planWindow } from '../shared/queries/time-window.ts';
+import { usageQuery, usageTotals } from '../shared/queries/usage-query.ts';
+import { pendingBatches } from '../shared/rollups/pending-batches.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { apiDatabaseUrl } from './support/api-login.ts';
 import { createDatabase, emptyDatabase } from './support/database.ts';
 import { startTimescale } from './support/timescale.ts';

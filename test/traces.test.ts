@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportWorkerApp } from '../functions/export-worker/app.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
+import { encodeEvent } from '../shared/events/usage-event.ts';
 import { httpApp } from '../shared/http/app.ts';
-import { startTelemetry } from '../shared/telemetry.ts';
-import { encodeEvent } from '../shared/usage-event.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { startTelemetry } from '../shared/platform/telemetry/telemetry.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
 import {
   type OtlpReceiver,

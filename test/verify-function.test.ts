@@ -8,11 +8,11 @@ import {
   syntheticEvents,
   syntheticFailures,
   syntheticOrgId,
-} from '../shared/data-quality-synthetic.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { ServiceError } from '../shared/errors.ts';
-import type { EventSink } from '../shared/event-sink.ts';
-import { hourMs } from '../shared/time-window.ts';
+} from '../shared/data-quality/synthetic.ts';
+import type { EventSink } from '../shared/events/event-sink.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { ServiceError } from '../shared/platform/errors.ts';
+import { hourMs } from '../shared/queries/time-window.ts';
 import { jsonPost } from './support/event-json.ts';
 import { startLocked } from './support/held-lock.ts';
 import { type System, startSystem } from './support/system.ts';

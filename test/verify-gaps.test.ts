@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { findGaps, gapFailure, isExplained, judgeGaps } from '../shared/data-quality-gaps.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { type Broker, connectBroker } from '../shared/stream.ts';
+import { findGaps, gapFailure, isExplained, judgeGaps } from '../shared/data-quality/gaps.ts';
+import { type Broker, connectBroker } from '../shared/platform/broker/stream.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { offsetRow } from './support/offsets.ts';
 import { Random } from './support/random.ts';

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { missingPartitions } from '../shared/data-quality-partitions.ts';
-import { type Database, openDatabase } from '../shared/db.ts';
-import { type EventStorage, eventStorage } from '../shared/event-storage.ts';
-import { dedupeFailureRatio, failuresOf, reconcile } from '../shared/reconcile.ts';
-import { foldAll } from '../shared/rollup.ts';
-import { storeBatch } from '../shared/store-batch.ts';
-import type { UsageEvent } from '../shared/usage-event.ts';
+import { missingPartitions } from '../shared/data-quality/partitions.ts';
+import { type EventStorage, eventStorage } from '../shared/events/event-storage.ts';
+import { storeBatch } from '../shared/events/store-batch.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import { dedupeFailureRatio, failuresOf, reconcile } from '../shared/rollups/reconcile.ts';
+import { foldAll } from '../shared/rollups/rollup.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { usageEvent } from './support/usage-events.ts';
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { readSettings, refuseKnativeService, requireSetting } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import { preparations, visit } from '../../shared/preparation.ts';
+import { readSettings, refuseKnativeService, requireSetting } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import { preparations, visit } from '../../shared/preparation/preparation.ts';
 
 /** Not a server like the other functions: a Job, which does its work once and ends. */
 async function bootstrap(): Promise<void> {

@@ -1,12 +1,12 @@
 import { type Context, Hono } from 'hono';
 import { etag } from 'hono/etag';
 import type { Actor } from '../../shared/access.ts';
-import type { Settings } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import { contentSecurityPolicy } from '../../shared/http/page-policy.ts';
 import { onNotFound } from '../../shared/http/problem.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
 import { formFor, type Page } from './page.ts';
 
 export interface ConsoleDeps {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { consumerShare, leaveShare } from '../../shared/consumer-share.ts';
-import { streamPartitions } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { consumerShare, leaveShare } from '../../shared/partitions/consumer-share.ts';
+import { streamPartitions } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { drainPartition, type PartitionDeps } from './partition.ts';
 
 /** A stream that this replica drains, until it is told to leave it to others. */

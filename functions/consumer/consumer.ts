@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Cache } from '../../shared/cache.ts';
-import type { Database } from '../../shared/db.ts';
-import { type Settings, streamPartitions } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import type { EventStorage } from '../../shared/event-storage.ts';
-import { forgetFreshness } from '../../shared/freshness.ts';
-import type { IngestOptions } from '../../shared/ingest.ts';
-import { foldAll } from '../../shared/rollup.ts';
-import type { BrokerSource } from '../../shared/stream.ts';
-import { probeHeads } from '../../shared/stream-heads.ts';
-import type { Logger } from '../../shared/telemetry.ts';
+import type { EventStorage } from '../../shared/events/event-storage.ts';
+import type { IngestOptions } from '../../shared/events/ingest.ts';
+import { forgetFreshness } from '../../shared/freshness/freshness.ts';
+import { probeHeads } from '../../shared/partitions/heads.ts';
+import type { BrokerSource } from '../../shared/platform/broker/stream.ts';
+import type { Cache } from '../../shared/platform/cache.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import { type Settings, streamPartitions } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 import { drainShare } from './assignment.ts';
 
 export interface ConsumerDeps {

@@ -1,34 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inBatchSpan } from '../../shared/batch-span.ts';
-import { type Database, sqlState } from '../../shared/db.ts';
 import {
   deadLetterQueueOf,
   type RejectedMessage,
   reasonsOf,
   sendRejects,
-} from '../../shared/dead-letters.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import type { EventStorage } from '../../shared/event-storage.ts';
+} from '../../shared/dead-letters/dead-letters.ts';
+import { inBatchSpan } from '../../shared/events/batch-span.ts';
+import type { EventStorage } from '../../shared/events/event-storage.ts';
 import {
   type IngestBatch,
   type IngestOptions,
   type IngestResult,
   LeaseLostError,
-} from '../../shared/ingest.ts';
-import { isMissingPartition, storeBatch } from '../../shared/store-batch.ts';
-import type { Broker, BrokerSource, StreamMessage, StreamReader } from '../../shared/stream.ts';
-import { isSameStream, messageDigest, startOver } from '../../shared/stream-identity.ts';
+} from '../../shared/events/ingest.ts';
+import { isMissingPartition, storeBatch } from '../../shared/events/store-batch.ts';
+import { decodeMessage, type UsageEvent } from '../../shared/events/usage-event.ts';
+import { isSameStream, messageDigest, startOver } from '../../shared/partitions/identity.ts';
 import {
   claimLease,
   releaseLease,
   renewLease,
   type StreamLease,
-} from '../../shared/stream-lease.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
-import type { Logger } from '../../shared/telemetry.ts';
-import { type TraceHeaders, traceIn } from '../../shared/tracing.ts';
-import { decodeMessage, type UsageEvent } from '../../shared/usage-event.ts';
+} from '../../shared/partitions/lease.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import type {
+  Broker,
+  BrokerSource,
+  StreamMessage,
+  StreamReader,
+} from '../../shared/platform/broker/stream.ts';
+import { type Database, sqlState } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
+import { type TraceHeaders, traceIn } from '../../shared/platform/telemetry/tracing.ts';
 
 export interface PartitionDeps {
   database: Database;

@@ -1,9 +1,13 @@
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Settings } from '../../shared/env.ts';
-import { type Fault, ServiceError } from '../../shared/errors.ts';
-import type { EventSink } from '../../shared/event-sink.ts';
+import type { EventSink } from '../../shared/events/event-sink.ts';
+import {
+  type Decoded,
+  decodeEvent,
+  type EventRules,
+  type UsageEvent,
+} from '../../shared/events/usage-event.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import {
   type CloudEventResult,
@@ -14,13 +18,9 @@ import {
 } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
-import type { TraceHeaders } from '../../shared/tracing.ts';
-import {
-  type Decoded,
-  decodeEvent,
-  type EventRules,
-  type UsageEvent,
-} from '../../shared/usage-event.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { type Fault, ServiceError } from '../../shared/platform/errors.ts';
+import type { TraceHeaders } from '../../shared/platform/telemetry/tracing.ts';
 
 export interface EventsDeps {
   sink: EventSink;

@@ -1,9 +1,9 @@
-import { requireSetting } from '../../shared/env.ts';
-import { streamSink } from '../../shared/event-sink.ts';
+import { streamSink } from '../../shared/events/event-sink.ts';
 import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
-import { brokerSource } from '../../shared/stream.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
 import { eventsApp } from './app.ts';
 
 runFunction('events', async (settings, logger, registry) => {

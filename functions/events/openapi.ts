@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
+import { usageEventSchema } from '../../shared/events/usage-event.ts';
 import { cloudEventSchema } from '../../shared/http/cloud-event.ts';
 import { count, fault } from '../../shared/openapi/answer-parts.ts';
 import { exampleIds } from '../../shared/openapi/examples.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
-import { usageEventSchema } from '../../shared/usage-event.ts';
 import { eventsMax, usageEventType } from './app.ts';
 
 const usageEvent = usageEventSchema.meta({

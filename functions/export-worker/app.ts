@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import { exportRequestedType } from '../../shared/export-requested.ts';
+import { exportRequestedType } from '../../shared/exports/requested.ts';
 import { readCloudEvent } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { jobOfPing, pingType, wrongType } from '../../shared/http/ping.ts';

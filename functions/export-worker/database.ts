@@ -1,5 +1,5 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 
 /** A connection for each export under way and one for its lease, and statements that may be long. */
 export function openWorkerDatabase(url: string, settings: Settings): Database {

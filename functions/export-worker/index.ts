@@ -1,7 +1,7 @@
-import { requireSetting } from '../../shared/env.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runInternalFunction, serve } from '../../shared/http/serve.ts';
-import { openS3Store } from '../../shared/s3-store.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
+import { openS3Store } from '../../shared/platform/object-store/s3-store.ts';
 import { exportWorkerApp } from './app.ts';
 import { openWorkerDatabase } from './database.ts';
 import { createExportRuns } from './runs.ts';

@@ -1,7 +1,7 @@
-import { messageOf } from '../../shared/errors.ts';
-import { endStaleUploads, expireExports } from '../../shared/export-retention.ts';
+import { requestMonthlyExports } from '../../shared/exports/monthly.ts';
+import { endStaleUploads, expireExports } from '../../shared/exports/retention.ts';
 import { isDue } from '../../shared/job-runs.ts';
-import { requestMonthlyExports } from '../../shared/monthly-exports.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { type Announced, createExportWorker, type WorkerDeps, type WorkReport } from './worker.ts';
 
 /** What sets the worker off. */

@@ -2,12 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
-import type { Database, Queryable } from '../../shared/db.ts';
-import { within } from '../../shared/deadline.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf, ServiceError } from '../../shared/errors.ts';
-import { writeExport } from '../../shared/export-file.ts';
-import { objectKeysOf } from '../../shared/export-job.ts';
+import { writeExport } from '../../shared/exports/file.ts';
+import { objectKeysOf } from '../../shared/exports/job.ts';
 import {
   attemptsMax,
   type ClaimedJob,
@@ -17,10 +13,14 @@ import {
   JobLostError,
   releaseExportJob,
   renewExportLease,
-} from '../../shared/export-queue.ts';
-import type { ObjectStore } from '../../shared/object-store.ts';
-import type { Logger } from '../../shared/telemetry.ts';
-import { inSpan, type TraceHeaders } from '../../shared/tracing.ts';
+} from '../../shared/exports/queue.ts';
+import type { Database, Queryable } from '../../shared/platform/database/db.ts';
+import { within } from '../../shared/platform/deadline.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf, ServiceError } from '../../shared/platform/errors.ts';
+import type { ObjectStore } from '../../shared/platform/object-store/object-store.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
+import { inSpan, type TraceHeaders } from '../../shared/platform/telemetry/tracing.ts';
 
 export interface WorkerDeps {
   database: Database;

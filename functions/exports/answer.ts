@@ -1,5 +1,5 @@
-import { type ExportJob, granularityNames, totalsAnswer } from '../../shared/export-job.ts';
-import { localTime } from '../../shared/time-window.ts';
+import { type ExportJob, granularityNames, totalsAnswer } from '../../shared/exports/job.ts';
+import { localTime } from '../../shared/queries/time-window.ts';
 
 /** A job as the API tells it, and where it is found. */
 export function jobAnswer(job: ExportJob): { self: string; job: object } {

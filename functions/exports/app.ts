@@ -1,9 +1,6 @@
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { type AccessRequest, type Role, roles } from '../../shared/access.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf, ServiceError } from '../../shared/errors.ts';
 import {
   createExportJob,
   type ExportCursor,
@@ -13,8 +10,8 @@ import {
   listExportJobs,
   objectKeysOf,
   readExportJob,
-} from '../../shared/export-job.ts';
-import type { AnnounceExport } from '../../shared/export-requested.ts';
+} from '../../shared/exports/job.ts';
+import type { AnnounceExport } from '../../shared/exports/requested.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
@@ -27,9 +24,12 @@ import {
   requireOrgId,
   uuidParameter,
 } from '../../shared/http/window-request.ts';
-import { parseInstant } from '../../shared/instant.ts';
-import type { ObjectStore } from '../../shared/object-store.ts';
-import { localTime } from '../../shared/time-window.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf, ServiceError } from '../../shared/platform/errors.ts';
+import type { ObjectStore } from '../../shared/platform/object-store/object-store.ts';
+import { parseInstant } from '../../shared/queries/instant.ts';
+import { localTime } from '../../shared/queries/time-window.ts';
 import { jobAnswer } from './answer.ts';
 import { readExportRequest, readIdempotencyKey } from './request.ts';
 

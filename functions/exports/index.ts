@@ -1,10 +1,10 @@
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
-import { announceTo } from '../../shared/export-requested.ts';
+import { announceTo } from '../../shared/exports/requested.ts';
 import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
-import { openS3Store } from '../../shared/s3-store.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
+import { openS3Store } from '../../shared/platform/object-store/s3-store.ts';
 import { exportsApp } from './app.ts';
 
 runFunction('exports', async (settings, logger, registry) => {

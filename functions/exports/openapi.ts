@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import { exportFormats, exportStatuses, granularityNames } from '../../shared/export-job.ts';
+import { exportFormats, exportStatuses, granularityNames } from '../../shared/exports/job.ts';
 import {
   count,
   instant,

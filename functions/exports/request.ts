@@ -1,8 +1,6 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
-import { type Fault, faultsOf, ServiceError } from '../../shared/errors.ts';
-import { type ExportRequest, exportFormats } from '../../shared/export-job.ts';
+import { type ExportRequest, exportFormats } from '../../shared/exports/job.ts';
 import { mediaType, readJson } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import {
@@ -14,7 +12,9 @@ import {
   timezoneParameter,
   uuidParameter,
 } from '../../shared/http/window-request.ts';
-import { planWindow } from '../../shared/time-window.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { type Fault, faultsOf, ServiceError } from '../../shared/platform/errors.ts';
+import { planWindow } from '../../shared/queries/time-window.ts';
 
 const modelsMax = 100;
 

@@ -1,10 +1,10 @@
-import { openCache } from '../../shared/cache.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runInternalFunction, serve } from '../../shared/http/serve.ts';
-import { brokerSource } from '../../shared/stream.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
 import { refreshApp } from './app.ts';
 
 runInternalFunction('refresh', async (settings, logger, registry) => {

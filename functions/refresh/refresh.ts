@@ -1,16 +1,16 @@
-import type { Cache } from '../../shared/cache.ts';
-import type { Database } from '../../shared/db.ts';
-import { recordDepth } from '../../shared/dead-letter-depth.ts';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
-import { type Settings, streamPartitions } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import type { EventStorage, StorageUpkeep } from '../../shared/event-storage.ts';
-import { forgetFreshness } from '../../shared/freshness.ts';
-import { dropOldRollups } from '../../shared/retention.ts';
-import { foldAll } from '../../shared/rollup.ts';
-import type { BrokerSource } from '../../shared/stream.ts';
-import { probeHeads } from '../../shared/stream-heads.ts';
-import type { Logger } from '../../shared/telemetry.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters/dead-letters.ts';
+import { recordDepth } from '../../shared/dead-letters/depth.ts';
+import type { EventStorage, StorageUpkeep } from '../../shared/events/event-storage.ts';
+import { dropOldRollups } from '../../shared/events/retention.ts';
+import { forgetFreshness } from '../../shared/freshness/freshness.ts';
+import { probeHeads } from '../../shared/partitions/heads.ts';
+import type { BrokerSource } from '../../shared/platform/broker/stream.ts';
+import type { Cache } from '../../shared/platform/cache.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import { type Settings, streamPartitions } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 
 export interface RefreshDeps {
   database: Database;

@@ -1,8 +1,6 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { answerWindow } from '../../shared/http/window-answer.ts';
@@ -14,7 +12,9 @@ import {
   windowParameters,
   windowRequest,
 } from '../../shared/http/window-request.ts';
-import { reliabilityQuery } from '../../shared/reliability-query.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { reliabilityQuery } from '../../shared/queries/reliability-query.ts';
 
 export interface ReliabilityDeps {
   database: Database;

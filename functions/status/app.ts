@@ -1,10 +1,11 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Cache } from '../../shared/cache.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { cachedOrgTimes, modelFreshness, overallFreshness } from '../../shared/freshness.ts';
+import {
+  cachedOrgTimes,
+  modelFreshness,
+  overallFreshness,
+} from '../../shared/freshness/freshness.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { healthLog } from '../../shared/http/health-log.ts';
@@ -15,6 +16,9 @@ import {
   requireOrgId,
   uuidParameter,
 } from '../../shared/http/window-request.ts';
+import type { Cache } from '../../shared/platform/cache.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { type Components, readiness } from './readiness.ts';
 
 export interface StatusDeps {

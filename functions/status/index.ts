@@ -1,12 +1,12 @@
-import { openCache } from '../../shared/cache.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
 import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
-import { openObjectStore } from '../../shared/object-store.ts';
 import { pipelineMetrics } from '../../shared/pipeline-metrics.ts';
-import { brokerSource } from '../../shared/stream.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
+import { openObjectStore } from '../../shared/platform/object-store/object-store.ts';
 import { statusApp } from './app.ts';
 import { undeliveredApp } from './undelivered.ts';
 

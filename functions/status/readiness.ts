@@ -1,6 +1,6 @@
-import { within } from '../../shared/deadline.ts';
-import { messageOf } from '../../shared/errors.ts';
 import type { HealthFaults } from '../../shared/http/health-log.ts';
+import { within } from '../../shared/platform/deadline.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 
 export const componentNames = ['database', 'stream', 'cache', 'objectStore'] as const;
 export type ComponentName = (typeof componentNames)[number];

@@ -1,8 +1,8 @@
 import { Hono } from 'hono';
-import type { Database } from '../../shared/db.ts';
+import { countUndelivered } from '../../shared/events/undelivered-events.ts';
 import { readCloudEvent } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
-import { countUndelivered } from '../../shared/undelivered-events.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
 
 /**
  * The dead-letter sink: CloudEvents that nobody took leave a line in the log and are counted. Here,

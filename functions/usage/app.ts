@@ -1,8 +1,6 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
@@ -22,12 +20,14 @@ import {
   windowParameters,
   windowRequest,
 } from '../../shared/http/window-request.ts';
-import { modelsQuery } from '../../shared/models-query.ts';
-import { orgName } from '../../shared/org-names.ts';
-import { type OrgCursor, orgsQuery } from '../../shared/orgs-query.ts';
-import { pendingBatches } from '../../shared/pending-batches.ts';
-import { planWindow } from '../../shared/time-window.ts';
-import { usageQuery } from '../../shared/usage-query.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { modelsQuery } from '../../shared/queries/models-query.ts';
+import { orgName } from '../../shared/queries/org-names.ts';
+import { type OrgCursor, orgsQuery } from '../../shared/queries/orgs-query.ts';
+import { planWindow } from '../../shared/queries/time-window.ts';
+import { usageQuery } from '../../shared/queries/usage-query.ts';
+import { pendingBatches } from '../../shared/rollups/pending-batches.ts';
 
 export interface UsageDeps {
   database: Database;

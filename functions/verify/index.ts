@@ -1,9 +1,9 @@
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
-import { streamSink } from '../../shared/event-sink.ts';
+import { streamSink } from '../../shared/events/event-sink.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runInternalFunction, serve } from '../../shared/http/serve.ts';
-import { brokerSource } from '../../shared/stream.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
 import { verifyApp } from './app.ts';
 
 runInternalFunction('verify', async (settings, logger, registry) => {

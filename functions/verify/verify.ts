@@ -1,22 +1,27 @@
 import { randomUUID } from 'node:crypto';
-import { findGaps, gapFailure, isExplained, judgeGaps } from '../../shared/data-quality-gaps.ts';
-import { missingPartitions } from '../../shared/data-quality-partitions.ts';
+import { findGaps, gapFailure, isExplained, judgeGaps } from '../../shared/data-quality/gaps.ts';
+import { missingPartitions } from '../../shared/data-quality/partitions.ts';
 import {
   type ChangedExport,
   type DataQualityRun,
   type RunTrigger,
   recordRun,
-} from '../../shared/data-quality-runs.ts';
-import { syntheticCheck, syntheticFailures } from '../../shared/data-quality-synthetic.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import type { EventSink } from '../../shared/event-sink.ts';
-import { dedupeFailureRatio, failuresOf, reconcile, total } from '../../shared/reconcile.ts';
-import { type ExportDifference, reconcileExports } from '../../shared/reconcile-exports.ts';
-import type { Broker, BrokerSource } from '../../shared/stream.ts';
-import type { Logger } from '../../shared/telemetry.ts';
-import { dayMs } from '../../shared/time-window.ts';
+} from '../../shared/data-quality/runs.ts';
+import { syntheticCheck, syntheticFailures } from '../../shared/data-quality/synthetic.ts';
+import type { EventSink } from '../../shared/events/event-sink.ts';
+import { type ExportDifference, reconcileExports } from '../../shared/exports/reconcile.ts';
+import type { Broker, BrokerSource } from '../../shared/platform/broker/stream.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
+import { dayMs } from '../../shared/queries/time-window.ts';
+import {
+  dedupeFailureRatio,
+  failuresOf,
+  reconcile,
+  total,
+} from '../../shared/rollups/reconcile.ts';
 
 export interface VerifyDeps {
   database: Database;

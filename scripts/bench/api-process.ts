@@ -2,13 +2,13 @@
 import { Hono } from 'hono';
 import { usageApp } from '../../functions/usage/app.ts';
 import { roles } from '../../shared/access.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
 import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
 import { runFunction, serve } from '../../shared/http/serve.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
 
 runFunction('bench-api', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://');

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { migrate } from '../../shared/migrate.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
 
 export interface BenchDatabase {
   url: string;

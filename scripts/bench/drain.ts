@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../../shared/db.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
 import { startProgram } from './program.ts';
 import { firstMadeBatch } from './usage-rows.ts';
 

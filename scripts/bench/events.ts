@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'amqplib';
-import { connectBroker } from '../../shared/stream.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
-import { encodeEvent, type UsageEvent } from '../../shared/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../../shared/events/usage-event.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { busyOrg, clientCount, modelCount } from './usage-rows.ts';
 
 export interface BenchStream {

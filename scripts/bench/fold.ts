@@ -1,7 +1,7 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import { ingest } from '../../shared/ingest.ts';
-import { migrate } from '../../shared/migrate.ts';
-import { foldAll } from '../../shared/rollup.ts';
+import { ingest } from '../../shared/events/ingest.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 import { startTimescale } from '../../test/support/timescale.ts';
 import { benchDatabase } from './database.ts';
 import { benchEvents } from './events.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { connectBroker } from '../../shared/stream.ts';
-import { encodeEvent } from '../../shared/usage-event.ts';
+import { encodeEvent } from '../../shared/events/usage-event.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { openApi } from './api.ts';
 import { benchDatabase } from './database.ts';
 import { benchEvent, benchStream } from './events.ts';

@@ -1,4 +1,4 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { type BenchDatabase, benchDatabase } from './database.ts';
 import { drain, forgetDrained } from './drain.ts';
 import { benchEvents, benchStream } from './events.ts';

@@ -1,5 +1,5 @@
-import { pendingBatches } from '../../shared/pending-batches.ts';
-import { reliabilityQuery } from '../../shared/reliability-query.ts';
+import { reliabilityQuery } from '../../shared/queries/reliability-query.ts';
+import { pendingBatches } from '../../shared/rollups/pending-batches.ts';
 import { alone, type Bench, type Figure } from './figure.ts';
 import { besideRawRows } from './query-sides.ts';
 import { localDays, type UsageData, usageData } from './usage-data.ts';

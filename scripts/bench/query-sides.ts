@@ -1,6 +1,6 @@
-import type { Queryable } from '../../shared/db.ts';
-import { type PendingBatches, pendingBatches } from '../../shared/pending-batches.ts';
-import type { WindowPlan } from '../../shared/time-window.ts';
+import type { Queryable } from '../../shared/platform/database/db.ts';
+import type { WindowPlan } from '../../shared/queries/time-window.ts';
+import { type PendingBatches, pendingBatches } from '../../shared/rollups/pending-batches.ts';
 import { compare, type Figure, measureInTurns } from './figure.ts';
 import { peakMb, resetPeak } from './memory.ts';
 import { localDays, localZone, type UsageData } from './usage-data.ts';

@@ -1,13 +1,17 @@
 /** The consumer, with an INSERT for each event where ours has a COPY. Run by `ingest.ts`. */
 
 import { startConsumer } from '../../functions/consumer/consumer.ts';
-import { openCache } from '../../shared/cache.ts';
-import { type Database, openDatabase, type Transaction } from '../../shared/db.ts';
-import { requireSetting } from '../../shared/env.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
 import { httpApp } from '../../shared/http/app.ts';
 import { runInternalFunction, serve } from '../../shared/http/serve.ts';
-import { brokerSource } from '../../shared/stream.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import {
+  type Database,
+  openDatabase,
+  type Transaction,
+} from '../../shared/platform/database/db.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
 
 runInternalFunction('row-consumer', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://');

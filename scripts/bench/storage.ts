@@ -1,7 +1,7 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import { migrate } from '../../shared/migrate.ts';
-import { encodeEvent } from '../../shared/usage-event.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { encodeEvent } from '../../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
 import { startTimescale } from '../../test/support/timescale.ts';
 import { benchEvents } from './events.ts';
 import { alone, type Bench, type Figure } from './figure.ts';

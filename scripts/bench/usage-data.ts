@@ -1,7 +1,7 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import { foldAll } from '../../shared/rollup.ts';
-import { planWindow, type WindowPlan } from '../../shared/time-window.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import { planWindow, type WindowPlan } from '../../shared/queries/time-window.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 import { benchDatabase } from './database.ts';
 import type { BenchContext } from './figure.ts';
 import { makeUsageRows } from './usage-rows.ts';

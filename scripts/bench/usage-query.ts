@@ -1,4 +1,4 @@
-import { usageQuery } from '../../shared/usage-query.ts';
+import { usageQuery } from '../../shared/queries/usage-query.ts';
 import { type ApiClient, openApi } from './api.ts';
 import { alone, type Bench, compare, type Figure, quantile } from './figure.ts';
 import { type Program, scriptOf, startProgram } from './program.ts';

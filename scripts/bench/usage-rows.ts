@@ -1,5 +1,5 @@
-import type { Database } from '../../shared/db.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
 
 const dayMs = 86_400_000;
 const batchSize = 5_000;

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
-import { saveNames } from '../../shared/catalog.ts';
-import { faultsOf } from '../../shared/errors.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
+import { saveNames } from '../../shared/preparation/catalog.ts';
 import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { printable } from '../cli/printable.ts';

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import type { Actor } from './actor.ts';
 import { urlOption, uuidOption } from './command-line.ts';
 import { UsageError } from './failure.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseKeepingCosts } from '../../shared/decimal-json.ts';
-import { faultsOf } from '../../shared/errors.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
 import { causeOf } from '../publish/http-target.ts';
 import { retryAfterMs, retrying, TryAgainError } from '../publish/retry.ts';
 import { type Actor, actorHeaders } from './actor.ts';

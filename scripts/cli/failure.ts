@@ -1,5 +1,5 @@
-import { SettingsError } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
+import { SettingsError } from '../../shared/platform/env.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
 
 /** What every command ends with. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, unavailable: 3 } as const;

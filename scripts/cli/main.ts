@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { createCli } from './cli.ts';
 import { wrongUsage } from './command-line.ts';
 import { exitCodeOf, exitCodes, UsageError } from './failure.ts';

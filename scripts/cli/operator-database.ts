@@ -1,5 +1,5 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { localDatabaseUrl } from '../local/database-url.ts';
 
 /** People wait longer for a server than requests do, and for statements over all that is stored. */

@@ -1,4 +1,4 @@
-import { readSettings, type Settings } from '../../shared/env.ts';
+import { readSettings, type Settings } from '../../shared/platform/env.ts';
 
 /** The service's settings, for a command that works on its servers. */
 export function operatorSettings(): Settings {
@@ -11,7 +11,9 @@ export async function traced<Result>(
   work: (settings: Settings) => Promise<Result>,
 ): Promise<Result> {
   const settings = operatorSettings();
-  const { createLogger, startTelemetry } = await import('../../shared/telemetry.ts');
+  const { createLogger, startTelemetry } = await import(
+    '../../shared/platform/telemetry/telemetry.ts'
+  );
   const logger = createLogger(settings, name, process.stderr);
   const stopTelemetry = await startTelemetry(settings, name, logger, null);
   try {

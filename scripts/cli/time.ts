@@ -1,6 +1,6 @@
 import { Temporal } from 'temporal-polyfill';
 import { z } from 'zod';
-import { parseInstant } from '../../shared/instant.ts';
+import { parseInstant } from '../../shared/queries/instant.ts';
 
 /** What may be given for a time, for the end of a sentence that says that something else was. */
 export const timeForms =

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { granularities, isTimeZone } from '../../shared/time-window.ts';
-import { groupings } from '../../shared/usage-query.ts';
+import { granularities, isTimeZone } from '../../shared/queries/time-window.ts';
+import { groupings } from '../../shared/queries/usage-query.ts';
 import { UsageError } from './failure.ts';
 import { parseTime, timeForms } from './time.ts';
 

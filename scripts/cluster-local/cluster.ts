@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import type { KubernetesObject } from '../knative/render.ts';
 import { createReaper, type Reaper } from '../services/reaper.ts';
 import type { OnEvent } from './cluster-event.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import type { Answer } from './http-exchange.ts';
 import type { Delivery } from './manifests.ts';
 import type { PlatformClock } from './platform-clock.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { forward, refuse } from './forward.ts';
 import { type Listener, listen } from './listener.ts';
 import type { StringMatch, VirtualService } from './manifests.ts';

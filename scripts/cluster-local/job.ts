@@ -1,4 +1,4 @@
-import { within } from '../../shared/deadline.ts';
+import { within } from '../../shared/platform/deadline.ts';
 import type { OnEvent } from './cluster-event.ts';
 import type { Job } from './manifests.ts';
 import type { Pod } from './pod.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { faultsOf } from '../../shared/errors.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
 import type { KubernetesObject } from '../knative/render.ts';
 import { goDurationMs, isoDurationMs } from './duration.ts';
 

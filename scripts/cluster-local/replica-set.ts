@@ -1,4 +1,4 @@
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import type { OnEvent, PodEvent } from './cluster-event.ts';
 import type { PlatformClock } from './platform-clock.ts';
 import type { Pod } from './pod.ts';

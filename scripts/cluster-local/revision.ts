@@ -1,4 +1,4 @@
-import { within } from '../../shared/deadline.ts';
+import { within } from '../../shared/platform/deadline.ts';
 import type { OnEvent } from './cluster-event.ts';
 import type { KnativeService } from './manifests.ts';
 import type { PlatformClock } from './platform-clock.ts';

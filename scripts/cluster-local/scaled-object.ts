@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import type { OnEvent } from './cluster-event.ts';
 import type { References } from './container-env.ts';
 import type { ScaledObject, TriggerAuthentication } from './manifests.ts';

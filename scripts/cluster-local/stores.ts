@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'amqplib';
 import pg from 'pg';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
-import { streamPartitions } from '../../shared/env.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters/dead-letters.ts';
+import { streamPartitions } from '../../shared/platform/env.ts';
 import type { ServiceEnv } from '../services/service-env.ts';
 import { deleteBucket } from './bucket.ts';
 import type { Keys } from './container-env.ts';

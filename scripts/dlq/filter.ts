@@ -1,4 +1,4 @@
-import type { DeadLetter } from '../../shared/dead-letter.ts';
+import type { DeadLetter } from '../../shared/dead-letters/dead-letter.ts';
 
 /** Which letters a command is about; null leaves that side open. */
 export interface LetterFilter {

@@ -1,7 +1,11 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
-import { type DeadLetter, letterId, readDeadLetter } from '../../shared/dead-letter.ts';
-import { faultsOf } from '../../shared/errors.ts';
+import {
+  type DeadLetter,
+  letterId,
+  readDeadLetter,
+} from '../../shared/dead-letters/dead-letter.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
 import { readLines } from '../replay/lines.ts';
 
 /** Letters as NDJSON, bytes and all, so that what was dropped can be sent after all. */

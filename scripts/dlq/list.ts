@@ -1,5 +1,5 @@
-import { letterId } from '../../shared/dead-letter.ts';
-import type { QueueBrowser } from '../../shared/queue-browser.ts';
+import { letterId } from '../../shared/dead-letters/dead-letter.ts';
+import type { QueueBrowser } from '../../shared/platform/broker/queue-browser.ts';
 import { cut } from '../cli/printable.ts';
 import type { LetterFilter } from './filter.ts';
 import { matchingLetters } from './matching.ts';

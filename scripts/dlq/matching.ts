@@ -1,5 +1,5 @@
-import { type DeadLetter, readDeadLetter } from '../../shared/dead-letter.ts';
-import type { QueueBrowser, Receipt } from '../../shared/queue-browser.ts';
+import { type DeadLetter, readDeadLetter } from '../../shared/dead-letters/dead-letter.ts';
+import type { QueueBrowser, Receipt } from '../../shared/platform/broker/queue-browser.ts';
 import { type LetterFilter, matchesFilter } from './filter.ts';
 
 export interface Found {

@@ -1,8 +1,8 @@
-import { type DeadLetter, letterId, standingOf } from '../../shared/dead-letter.ts';
-import { partitionOf } from '../../shared/partition-routing.ts';
-import type { QueueBrowser, Receipt } from '../../shared/queue-browser.ts';
-import type { Broker, OutgoingMessage } from '../../shared/stream.ts';
-import type { EventRules } from '../../shared/usage-event.ts';
+import { type DeadLetter, letterId, standingOf } from '../../shared/dead-letters/dead-letter.ts';
+import type { EventRules } from '../../shared/events/usage-event.ts';
+import { partitionOf } from '../../shared/partitions/routing.ts';
+import type { QueueBrowser, Receipt } from '../../shared/platform/broker/queue-browser.ts';
+import type { Broker, OutgoingMessage } from '../../shared/platform/broker/stream.ts';
 import { printable } from '../cli/printable.ts';
 import { type LetterFilter, matchesFilter } from './filter.ts';
 import { readLetterFile } from './letter-file.ts';

@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline/promises';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
-import { requireSetting, type Settings, streamPartitions } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
-import type { QueueBrowser } from '../../shared/queue-browser.ts';
-import { type Broker, connectBroker } from '../../shared/stream.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
-import type { EventRules } from '../../shared/usage-event.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters/dead-letters.ts';
+import type { EventRules } from '../../shared/events/usage-event.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import type { QueueBrowser } from '../../shared/platform/broker/queue-browser.ts';
+import { type Broker, connectBroker } from '../../shared/platform/broker/stream.ts';
+import { requireSetting, type Settings, streamPartitions } from '../../shared/platform/env.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
 import { say, sayJson, sayJsonText } from '../cli/output.ts';
 import { dropLetters } from './drop.ts';
 import { listLetters, listText } from './list.ts';

@@ -1,6 +1,11 @@
-import { type DeadLetter, letterId, type Standing, standingOf } from '../../shared/dead-letter.ts';
-import type { QueueBrowser } from '../../shared/queue-browser.ts';
-import type { EventRules } from '../../shared/usage-event.ts';
+import {
+  type DeadLetter,
+  letterId,
+  type Standing,
+  standingOf,
+} from '../../shared/dead-letters/dead-letter.ts';
+import type { EventRules } from '../../shared/events/usage-event.ts';
+import type { QueueBrowser } from '../../shared/platform/broker/queue-browser.ts';
 import { bytesAsText, printable } from '../cli/printable.ts';
 import type { LetterFilter } from './filter.ts';
 import { matchingLetters } from './matching.ts';

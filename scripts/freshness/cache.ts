@@ -1,11 +1,11 @@
-import { openCache } from '../../shared/cache.ts';
 import {
   type CacheDifference,
   clearFreshness,
   compareFreshness,
-} from '../../shared/cached-freshness.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { messageOf } from '../../shared/errors.ts';
+} from '../../shared/freshness/cached.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { exitCodes, UnavailableError } from '../cli/failure.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { operatorSettings } from '../cli/settings.ts';

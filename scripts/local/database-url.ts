@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Settings, SettingsError } from '../../shared/env.ts';
+import { type Settings, SettingsError } from '../../shared/platform/env.ts';
 
 const dataFolder = fileURLToPath(new URL('../../.data/', import.meta.url));
 const file = 'database-url';

@@ -1,8 +1,8 @@
 import { Hono } from 'hono';
-import { attachment } from '../../shared/attachment.ts';
-import { ServiceError } from '../../shared/errors.ts';
-import type { FolderStore } from '../../shared/folder-store.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
+import { attachment } from '../../shared/platform/object-store/attachment.ts';
+import type { FolderStore } from '../../shared/platform/object-store/folder-store.ts';
 
 /** Serves the folder's signed links: whoever holds one may fetch its file, as with S3. */
 export function exportFilesApp(store: FolderStore): Hono<AppEnv> {

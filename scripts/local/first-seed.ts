@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { saveNames } from '../../shared/catalog.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { requireSetting, type Settings } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
-import type { EventSink } from '../../shared/event-sink.ts';
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { EventSink } from '../../shared/events/event-sink.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { requireSetting, type Settings } from '../../shared/platform/env.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
+import { saveNames } from '../../shared/preparation/catalog.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../sample-events.ts';
 import type { LocalService } from './service.ts';
 

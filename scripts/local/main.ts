@@ -2,12 +2,12 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Hono } from 'hono';
 import { Registry } from 'prom-client';
-import { readSettings, type Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { type Server, serve } from '../../shared/http/serve.ts';
-import { migrate } from '../../shared/migrate.ts';
-import { createLogger, startTelemetry } from '../../shared/telemetry.ts';
+import { readSettings, type Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import { createLogger, startTelemetry } from '../../shared/platform/telemetry/telemetry.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
 import { sampleOrgs } from '../sample-events.ts';
 import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
@@ -18,6 +18,7 @@ import { checkDatabase, checkServers } from './start-check.ts';
 /** What `npm start` was asked for beside the settings. */
 export interface LocalOptions {
   dataFolder: string;
+  migrationsFolder: string;
   /** Migrate and seed a database that is not the embedded one. */
   migrate: boolean;
   seed: boolean;
@@ -71,7 +72,10 @@ export async function runLocal(
     }
     const { DATABASE_URL: databaseUrl = '', DATABASE_DRIVER: driver } = settings;
     if (isEmbedded || options.migrate) {
-      const { applied } = await migrate(databaseUrl, { driver });
+      const { applied } = await migrate(databaseUrl, {
+        driver,
+        folder: options.migrationsFolder,
+      });
       if (applied.length > 0) say(`migrated: ${applied.join(', ')}`);
     }
     await checkDatabase(databaseUrl, driver);

@@ -4,9 +4,9 @@ import {
   type Components,
   componentNames,
 } from '../../functions/status/readiness.ts';
-import { openDatabase } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 
 const settingOf: Record<ComponentName, keyof Settings> = {
   database: 'DATABASE_URL',

@@ -1,5 +1,5 @@
-import { requireSetting } from '../../shared/env.ts';
-import { migrate } from '../../shared/migrate.ts';
+import { requireSetting } from '../../shared/platform/env.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { operatorSettings } from '../cli/settings.ts';
 

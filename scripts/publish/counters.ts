@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Database } from '../../shared/db.ts';
-import { messageOf } from '../../shared/errors.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { causeOf } from './http-target.ts';
 
 /** What the service has done with events since the beginning, or between two readings. */

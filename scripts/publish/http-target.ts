@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { type Actor, actorHeaders } from '../cli/actor.ts';
 import { UnavailableError } from '../cli/failure.ts';
 import type { Outgoing, Refusal, Target } from './outgoing.ts';

@@ -1,8 +1,8 @@
-import { requireSetting, type Settings, streamPartitions } from '../../shared/env.ts';
-import { ServiceError } from '../../shared/errors.ts';
-import { partitionOf } from '../../shared/partition-routing.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
+import { partitionOf } from '../../shared/partitions/routing.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { requireSetting, type Settings, streamPartitions } from '../../shared/platform/env.ts';
+import { ServiceError } from '../../shared/platform/errors.ts';
 import type { Target } from './outgoing.ts';
 import { retrying, TryAgainError } from './retry.ts';
 

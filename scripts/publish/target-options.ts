@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { actorOf, apiForm, urlOf, withApi } from '../cli/api-options.ts';
 import { UsageError } from '../cli/failure.ts';
 import { type TargetOptions, targetKinds } from './target.ts';

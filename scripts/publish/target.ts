@@ -1,4 +1,4 @@
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import type { Actor } from '../cli/actor.ts';
 import { openHttpTarget } from './http-target.ts';
 import type { Target } from './outgoing.ts';

@@ -1,9 +1,9 @@
 import { refresh } from '../../functions/refresh/refresh.ts';
-import { openCache } from '../../shared/cache.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import { recompute } from '../../shared/rollup.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
+import { recompute } from '../../shared/rollups/rollup.ts';
 import { UsageError } from '../cli/failure.ts';
 import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';

@@ -1,5 +1,5 @@
 import { parse } from 'csv-parse/sync';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import type { Line } from './lines.ts';
 
 /** A record's cells, or why it has none, with the line that it begins on. */

@@ -1,4 +1,4 @@
-import { decodeEvent, encodeEvent, type UsageEvent } from '../../shared/usage-event.ts';
+import { decodeEvent, encodeEvent, type UsageEvent } from '../../shared/events/usage-event.ts';
 import type { Outgoing } from '../publish/outgoing.ts';
 import { uuidOf } from '../sample-events.ts';
 import type { Fields } from './columns.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readSettings } from '../../shared/env.ts';
+import { readSettings } from '../../shared/platform/env.ts';
 import { UsageError } from '../cli/failure.ts';
 import { readReplayOptions } from './options.ts';
 

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { jsonForm, withJson } from '../cli/api-options.ts';
 import { readOptions, uuidOption, waitOption } from '../cli/command-line.ts';
 import type { TargetOptions } from '../publish/target.ts';

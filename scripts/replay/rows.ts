@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { z } from 'zod';
 import { parseKeepingCosts } from '../../shared/decimal-json.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { UsageError } from '../cli/failure.ts';
 import { type FieldName, type Fields, fieldsOf, missingColumns } from './columns.ts';
 import { csvRecords, delimiterOf } from './csv.ts';

@@ -1,5 +1,5 @@
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { apiCounters, type Baseline, type Counted, countSince } from '../publish/counters.ts';
 import type { Outgoing, Refusal } from '../publish/outgoing.ts';
 import { sendAll } from '../publish/send.ts';

@@ -1,4 +1,4 @@
-import { parseInstant } from '../../shared/instant.ts';
+import { parseInstant } from '../../shared/queries/instant.ts';
 
 export const dayMs = 86_400_000;
 

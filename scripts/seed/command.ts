@@ -1,4 +1,4 @@
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { exitCodes } from '../cli/failure.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { printableLines } from '../cli/printable.ts';

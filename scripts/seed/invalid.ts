@@ -1,4 +1,4 @@
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
 import type { Outgoing } from '../publish/outgoing.ts';
 import { uuidOf } from '../sample-events.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import { jsonForm, withJson } from '../cli/api-options.ts';
 import { countOption, waitOption } from '../cli/command-line.ts';
 import { targetForm, targetOf, withTarget } from '../publish/target-options.ts';

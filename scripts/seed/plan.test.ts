@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodeMessage } from '../../shared/usage-event.ts';
+import { decodeMessage } from '../../shared/events/usage-event.ts';
 import { sampleModels, sampleOrgs } from '../sample-events.ts';
 import { planSeed } from './plan.ts';
 

@@ -1,4 +1,4 @@
-import { encodeEvent, type UsageEvent } from '../../shared/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../../shared/events/usage-event.ts';
 import type { Outgoing } from '../publish/outgoing.ts';
 import { sampleEvents, uuidOf } from '../sample-events.ts';
 import { invalidEvents } from './invalid.ts';

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { refresh } from '../../functions/refresh/refresh.ts';
-import { openCache } from '../../shared/cache.ts';
-import type { Database } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 import { UnavailableError } from '../cli/failure.ts';
 import { causeOf } from '../publish/http-target.ts';
 

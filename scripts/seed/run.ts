@@ -1,6 +1,6 @@
-import { type Database, openDatabase } from '../../shared/db.ts';
-import type { Settings } from '../../shared/env.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { UnavailableError } from '../cli/failure.ts';
 import {
   apiCounters,

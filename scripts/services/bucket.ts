@@ -1,4 +1,4 @@
-import { openS3Store } from '../../shared/s3-store.ts';
+import { openS3Store } from '../../shared/platform/object-store/s3-store.ts';
 import type { EnvOf } from './service-env.ts';
 
 /** Makes the bucket; one that is there already is as good. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { literalOf, parseKeepingCosts } from '../../shared/decimal-json.ts';
-import { faultsOf } from '../../shared/errors.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
 import { CheckFailure, type Failure } from './check.ts';
 
 export interface Answer {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { encodeEvent } from '../../shared/usage-event.ts';
+import { encodeEvent } from '../../shared/events/usage-event.ts';
 import { readJson, serverTimeMs, unexpected } from './answer.ts';
 import type { Seen } from './check.ts';
 import type { SmokeContext } from './context.ts';

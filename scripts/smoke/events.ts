@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { dayMs } from '../../shared/time-window.ts';
-import type { UsageEvent, UsageStatus } from '../../shared/usage-event.ts';
+import type { UsageEvent, UsageStatus } from '../../shared/events/usage-event.ts';
+import { dayMs } from '../../shared/queries/time-window.ts';
 
 /**
  * The org that smoke tests publish to. Reserved, as the one of verify's synthetic events is: no

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readSettings } from '../../shared/env.ts';
+import { readSettings } from '../../shared/platform/env.ts';
 import { tenantRoles } from '../cli/actor.ts';
 import { smokeOrgId } from './events.ts';
 import { readSmokeOptions } from './options.ts';

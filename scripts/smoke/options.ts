@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { z } from 'zod';
-import { duration, type Settings } from '../../shared/env.ts';
+import { duration, type Settings } from '../../shared/platform/env.ts';
 import { type Actor, tenantRoles } from '../cli/actor.ts';
 import {
   actorOf,

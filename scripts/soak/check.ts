@@ -1,4 +1,4 @@
-import type { Database } from '../../shared/db.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
 import { tokensOfFirst } from './event.ts';
 
 /** What is wrong with what is stored of the first `sent` events; empty when nothing is. */

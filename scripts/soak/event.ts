@@ -1,4 +1,4 @@
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
 
 const [orgs, models, clients] = [20, 40, 5];
 const uuid = (kind: string, number: number) =>

@@ -6,8 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { connectBroker } from '../../shared/stream.ts';
-import { encodeEvent } from '../../shared/usage-event.ts';
+import { encodeEvent } from '../../shared/events/usage-event.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { soakEvent } from './event.ts';
 import { inFlightMax } from './limits.ts';
 import type { Offered } from './offered.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Database, openDatabase } from '../../shared/db.ts';
 import { pingType } from '../../shared/http/ping.ts';
-import { connectBroker } from '../../shared/stream.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { benchDatabase } from '../bench/database.ts';
 import { type Program, startProgram } from '../bench/program.ts';
 import { storageFaults } from './check.ts';

@@ -1,7 +1,7 @@
-import type { OffsetGap } from '../../shared/data-quality-gaps.ts';
-import type { ChangedExport, DataQualityRun } from '../../shared/data-quality-runs.ts';
-import type { Drift } from '../../shared/reconcile.ts';
-import { exportDaysMax } from '../../shared/reconcile-exports.ts';
+import type { OffsetGap } from '../../shared/data-quality/gaps.ts';
+import type { ChangedExport, DataQualityRun } from '../../shared/data-quality/runs.ts';
+import { exportDaysMax } from '../../shared/exports/reconcile.ts';
+import type { Drift } from '../../shared/rollups/reconcile.ts';
 import { printable } from '../cli/printable.ts';
 import { type Column, tableText } from '../cli/table.ts';
 

@@ -1,10 +1,10 @@
 import { type VerifyReport, verify } from '../../functions/verify/verify.ts';
-import type { RunTrigger } from '../../shared/data-quality-runs.ts';
-import { exportDaysMax } from '../../shared/reconcile-exports.ts';
-import { recompute } from '../../shared/rollup.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
-import { dayMs } from '../../shared/time-window.ts';
+import type { RunTrigger } from '../../shared/data-quality/runs.ts';
+import { exportDaysMax } from '../../shared/exports/reconcile.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
+import { dayMs } from '../../shared/queries/time-window.ts';
+import { recompute } from '../../shared/rollups/rollup.ts';
 import { exitCodes } from '../cli/failure.ts';
 import { openOperatorDatabase } from '../cli/operator-database.ts';
 import { say, sayJson } from '../cli/output.ts';

@@ -1,8 +1,8 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { type AccessRequest, type Actor, type AuditLine, decide, roles } from '../access.ts';
-import type { Settings } from '../env.ts';
-import { ServiceError } from '../errors.ts';
-import type { Logger } from '../telemetry.ts';
+import type { Settings } from '../platform/env.ts';
+import { ServiceError } from '../platform/errors.ts';
+import type { Logger } from '../platform/telemetry/telemetry.ts';
 import type { AppEnv } from './context.ts';
 import { gatewayActor } from './gateway-actor.ts';
 import { limitRate } from './rate-limit.ts';

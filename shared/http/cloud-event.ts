@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
-import { type Fault, faultsOf, ServiceError } from '../errors.ts';
-import { parseInstant } from '../instant.ts';
-import { type TraceHeaders, traceIn } from '../tracing.ts';
+import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
+import { type TraceHeaders, traceIn } from '../platform/telemetry/tracing.ts';
+import { parseInstant } from '../queries/instant.ts';
 import type { AppEnv } from './context.ts';
 
 /**

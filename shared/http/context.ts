@@ -1,6 +1,6 @@
 import type { Actor } from '../access.ts';
-import type { ServiceError } from '../errors.ts';
-import type { Logger } from '../telemetry.ts';
+import type { ServiceError } from '../platform/errors.ts';
+import type { Logger } from '../platform/telemetry/telemetry.ts';
 
 /** What the middleware leaves for handlers in Hono's context. */
 export interface AppEnv {

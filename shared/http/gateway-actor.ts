@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { type Actor, subjectMaxLength } from '../access.ts';
-import type { Settings } from '../env.ts';
-import { ServiceError } from '../errors.ts';
+import type { Settings } from '../platform/env.ts';
+import { ServiceError } from '../platform/errors.ts';
 import type { AppEnv } from './context.ts';
 import { incomingOf } from './incoming.ts';
 

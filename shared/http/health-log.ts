@@ -1,4 +1,4 @@
-import type { Logger } from '../telemetry.ts';
+import type { Logger } from '../platform/telemetry/telemetry.ts';
 
 /** By what is not well, each with its reason. */
 export type HealthFaults = Readonly<Record<string, string>>;

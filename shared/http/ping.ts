@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { faultsOf, ServiceError } from '../errors.ts';
+import { faultsOf, ServiceError } from '../platform/errors.ts';
 import type { CloudEvent } from './cloud-event.ts';
 
 export const pingType = 'dev.knative.sources.ping';

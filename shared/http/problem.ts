@@ -1,8 +1,8 @@
 import type { Context, ErrorHandler, NotFoundHandler } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { sqlState } from '../db.ts';
-import { type ErrorCode, type Fault, messageOf, ServiceError } from '../errors.ts';
-import { StoreError } from '../store-error.ts';
+import { sqlState } from '../platform/database/db.ts';
+import { type ErrorCode, type Fault, messageOf, ServiceError } from '../platform/errors.ts';
+import { StoreError } from '../platform/object-store/store-error.ts';
 import type { AppEnv } from './context.ts';
 import { incomingOf } from './incoming.ts';
 

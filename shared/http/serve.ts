@@ -1,9 +1,9 @@
 import { serve as listen } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
-import { readSettings, type Settings } from '../env.ts';
-import { messageOf } from '../errors.ts';
-import { createLogger, type Logger, startTelemetry } from '../telemetry.ts';
+import { readSettings, type Settings } from '../platform/env.ts';
+import { messageOf } from '../platform/errors.ts';
+import { createLogger, type Logger, startTelemetry } from '../platform/telemetry/telemetry.ts';
 import type { AppEnv } from './context.ts';
 
 export interface Server {

@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { type Actor, subjectMaxLength } from '../access.ts';
-import { ServiceError } from '../errors.ts';
-import { openTokenVerifier, type TokenSettings } from '../token-verifier.ts';
+import { ServiceError } from '../platform/errors.ts';
 import type { AppEnv } from './context.ts';
+import { openTokenVerifier, type TokenSettings } from './token-verifier.ts';
 
 /** Room for a hundred orgs; it bounds what the claims can hold. */
 const tokenMaxBytes = 8_192;

@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
-import type { Database, Queryable } from '../db.ts';
-import { overallFreshness, readOrgTimes } from '../freshness.ts';
-import { type PendingBatches, pendingBatches } from '../pending-batches.ts';
-import { localTime, type WindowPlan } from '../time-window.ts';
+import { overallFreshness, readOrgTimes } from '../freshness/freshness.ts';
+import type { Database, Queryable } from '../platform/database/db.ts';
+import { localTime, type WindowPlan } from '../queries/time-window.ts';
+import { type PendingBatches, pendingBatches } from '../rollups/pending-batches.ts';
 import type { AppEnv } from './context.ts';
 import { json } from './json.ts';
 

@@ -1,8 +1,8 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
-import type { Settings } from '../env.ts';
-import { type Fault, faultsOf, ServiceError } from '../errors.ts';
-import { parseInstant } from '../instant.ts';
+import type { Settings } from '../platform/env.ts';
+import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
+import { parseInstant } from '../queries/instant.ts';
 import {
   dayMs,
   isTimeZone,
@@ -10,9 +10,9 @@ import {
   type Range,
   type WindowPlan,
   windowMaxDays,
-} from '../time-window.ts';
-import { groupings } from '../usage-query.ts';
-import type { UsageFilter } from '../window-sql.ts';
+} from '../queries/time-window.ts';
+import { groupings } from '../queries/usage-query.ts';
+import type { UsageFilter } from '../queries/window-sql.ts';
 import type { AppEnv } from './context.ts';
 
 // Not by the flag for any case, which a JSON schema's pattern has no room for.

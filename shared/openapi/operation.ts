@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { Role } from '../access.ts';
-import type { ErrorCode, Fault } from '../errors.ts';
+import type { ErrorCode, Fault } from '../platform/errors.ts';
 
 /** What the API's parts are called, in the order in which they are read. */
 export const tags = {

@@ -1,7 +1,7 @@
 import { roles } from '../access.ts';
-import type { ErrorCode } from '../errors.ts';
 import { bodyMaxBytes } from '../http/app.ts';
 import { problems } from '../http/problem.ts';
+import type { ErrorCode } from '../platform/errors.ts';
 import { exampleIds } from './examples.ts';
 import type { Json } from './json-schema.ts';
 import type { Operation, Refusal } from './operation.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { postgresAnswers } from '../../scripts/services/postgres.ts';
-import type { Queryable } from '../../shared/db.ts';
+import type { Queryable } from '../../shared/platform/database/db.ts';
 import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
 import { openSession, takeConnections, waitedFor } from '../support/faults/others.ts';
 import { type FaultServer, startPostgres } from '../support/faults/servers.ts';

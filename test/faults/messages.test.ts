@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import { deadLetterQueueOf, sendRejects } from '../../shared/dead-letters.ts';
-import { messageOf } from '../../shared/errors.ts';
-import { connectBroker } from '../../shared/stream.ts';
-import { encodeEvent } from '../../shared/usage-event.ts';
+import { deadLetterQueueOf, sendRejects } from '../../shared/dead-letters/dead-letters.ts';
+import { encodeEvent } from '../../shared/events/usage-event.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { type DeadLetter, drainDeadLetters } from '../support/dead-letters.ts';
 import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
 import { otherOrg } from '../support/faults/send.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { connectBroker } from '../../shared/stream.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { type FaultRun, faultTest } from '../support/faults/fault-test.ts';
 import { send } from '../support/faults/send.ts';
 import { offsetRow } from '../support/offsets.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../shared/db.ts';
-import { foldAll } from '../../shared/rollup.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 import { Random } from '../support/random.ts';
 import { type System, startSystem } from '../support/system.ts';
 import { usageEvent } from '../support/usage-events.ts';

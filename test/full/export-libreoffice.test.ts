@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../shared/db.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { exported } from '../support/export-file.ts';
 import { hostileNames } from '../support/hostile-names.ts';
 import { type System, startSystem } from '../support/system.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openDatabase } from '../../shared/db.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
 import { type ExportBench, rangeFrom, startExportBench } from '../support/export-bench.ts';
 import { buildExportChildren, type ExportChildren } from '../support/export-child.ts';
 import { until } from '../support/until.ts';

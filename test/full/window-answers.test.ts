@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../shared/db.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { type System, startSystem } from '../support/system.ts';
 import { checkRandomWindows } from '../support/window-property.ts';
 

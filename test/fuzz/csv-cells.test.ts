@@ -1,12 +1,12 @@
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { TextRow } from '../../shared/db.ts';
-import { eventsFormat } from '../../shared/export-events.ts';
-import { focusFormat } from '../../shared/export-focus.ts';
-import { csvLine, type ExportFormat, TotalsSum, textCell } from '../../shared/export-format.ts';
-import { usageFormat } from '../../shared/export-usage.ts';
-import { planWindow } from '../../shared/time-window.ts';
+import { eventsFormat } from '../../shared/exports/events.ts';
+import { focusFormat } from '../../shared/exports/focus.ts';
+import { csvLine, type ExportFormat, TotalsSum, textCell } from '../../shared/exports/format.ts';
+import { usageFormat } from '../../shared/exports/usage.ts';
+import type { TextRow } from '../../shared/platform/database/db.ts';
+import { planWindow } from '../../shared/queries/time-window.ts';
 import { corpusLines, fuzzRuns } from '../support/fuzz.ts';
 
 const corpus: string[] = corpusLines('csv-cells.txt').map((line) => JSON.parse(line));

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../../shared/db.ts';
 import {
   type Decoded,
   decodeMessage,
   encodeEvent,
   type UsageEvent,
   usageStatuses,
-} from '../../shared/usage-event.ts';
+} from '../../shared/events/usage-event.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { createDatabase, type TestDatabase } from '../support/database.ts';
 import { corpusFiles, fuzzRuns, orHangs } from '../support/fuzz.ts';
 import {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { prepareApiLogin } from '../../shared/api-login.ts';
+import { prepareApiLogin } from '../../shared/preparation/api-login.ts';
 import { secretOf } from './cheap-login.ts';
 import { withAdmin } from './template-database.ts';
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { z } from 'zod';
-import type { Settings } from '../../shared/env.ts';
-import type { Logger } from '../../shared/telemetry.ts';
+import type { Settings } from '../../shared/platform/env.ts';
+import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
 
 /** An audit line, exactly as the contract has it. */
 export const auditLine = z.strictObject({

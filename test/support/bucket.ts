@@ -1,5 +1,5 @@
 import { DeleteBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Settings } from '../../shared/env.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 
 /** Removes an empty bucket. */
 export async function deleteBucket(settings: Settings): Promise<void> {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { IngestStep } from '../../shared/ingest.ts';
+import type { IngestStep } from '../../shared/events/ingest.ts';
 
 export interface ConsumerChildOptions {
   leaseMs?: number;

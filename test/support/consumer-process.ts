@@ -7,13 +7,13 @@
  *   of its batch of that number, counted from 1.
  */
 import { startConsumer } from '../../functions/consumer/consumer.ts';
-import { openCache } from '../../shared/cache.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { readSettings, requireSetting } from '../../shared/env.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import type { IngestStep } from '../../shared/ingest.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import type { IngestStep } from '../../shared/events/ingest.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { readSettings, requireSetting } from '../../shared/platform/env.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 
 const { CONSUMER_LEASE_MS, CONSUMER_FAILPOINT } = process.env;
 const settings = readSettings(process.env);

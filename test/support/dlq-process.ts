@@ -3,9 +3,9 @@
  * broker's confirms and the removal of the letters. Run by test/dlq.test.ts.
  */
 import { replayQueue } from '../../scripts/dlq/replay.ts';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
-import { readSettings, requireSetting, streamPartitions } from '../../shared/env.ts';
-import { connectBroker } from '../../shared/stream.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters/dead-letters.ts';
+import { connectBroker } from '../../shared/platform/broker/stream.ts';
+import { readSettings, requireSetting, streamPartitions } from '../../shared/platform/env.ts';
 
 const settings = readSettings(process.env);
 const broker = await connectBroker(requireSetting(settings, 'RABBITMQ_URL', 'amqp://'));

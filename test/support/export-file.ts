@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import { parse } from 'csv-parse/sync';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Database } from '../../shared/db.ts';
 import {
   createExportJob,
   type ExportJob,
   type ExportRequest,
   readExportJob,
-} from '../../shared/export-job.ts';
+} from '../../shared/exports/job.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
 import { adminHeaders, type System } from './system.ts';
 
 /** A finished export: the job, and the file as a reader gets it. */

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '../../shared/object-store.ts';
+import type { ObjectStore } from '../../shared/platform/object-store/object-store.ts';
 
 export interface Gate {
   /** Resolves once somebody stands before it. */

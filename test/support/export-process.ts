@@ -13,10 +13,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openWorkerDatabase } from '../../functions/export-worker/database.ts';
 import { createExportWorker } from '../../functions/export-worker/worker.ts';
-import { readSettings, requireSetting } from '../../shared/env.ts';
-import type { ObjectStore } from '../../shared/object-store.ts';
-import { openS3Store } from '../../shared/s3-store.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { readSettings, requireSetting } from '../../shared/platform/env.ts';
+import type { ObjectStore } from '../../shared/platform/object-store/object-store.ts';
+import { openS3Store } from '../../shared/platform/object-store/s3-store.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 import type { ExportStep } from './export-child.ts';
 
 const { EXPORT_LEASE_MS, EXPORT_FAILPOINT } = process.env;

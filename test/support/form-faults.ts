@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { faultsOf } from '../../shared/errors.ts';
+import { faultsOf } from '../../shared/platform/errors.ts';
 
 /** What a form finds wrong with a value, each fault behind the path of the value. */
 export function formFaults(form: z.ZodType, value: unknown, at = ''): string[] {

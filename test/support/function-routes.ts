@@ -11,16 +11,16 @@ import { statusApp } from '../../functions/status/app.ts';
 import { undeliveredApp } from '../../functions/status/undelivered.ts';
 import { usageApp } from '../../functions/usage/app.ts';
 import { verifyApp } from '../../functions/verify/app.ts';
-import { openCache } from '../../shared/cache.ts';
-import { openDatabase } from '../../shared/db.ts';
-import { readSettings } from '../../shared/env.ts';
-import { streamSink } from '../../shared/event-sink.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
+import { streamSink } from '../../shared/events/event-sink.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
 import { createAccess } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
-import { openS3Store } from '../../shared/s3-store.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { openDatabase } from '../../shared/platform/database/db.ts';
+import { readSettings } from '../../shared/platform/env.ts';
+import { openS3Store } from '../../shared/platform/object-store/s3-store.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 
 export interface FunctionRoute {
   /** The function that serves it. */

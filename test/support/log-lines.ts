@@ -1,5 +1,5 @@
-import { readSettings } from '../../shared/env.ts';
-import { createLogger, type Logger } from '../../shared/telemetry.ts';
+import { readSettings } from '../../shared/platform/env.ts';
+import { createLogger, type Logger } from '../../shared/platform/telemetry/telemetry.ts';
 
 export type LogLine = Record<string, unknown>;
 

@@ -13,7 +13,7 @@ import * as policy from 'kubernetes-models/policy/v1';
 import * as core from 'kubernetes-models/v1';
 import { z } from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf } from '../../shared/platform/errors.ts';
 import { formFaults } from './form-faults.ts';
 
 /** A class made from a kind's schema: OpenAPI for Kubernetes' own, else its CRD. */

@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
-import { isTimeZone } from '../../shared/time-window.ts';
+import { isTimeZone } from '../../shared/queries/time-window.ts';
 import { formFaults } from './form-faults.ts';
 import { nodesOf } from './manifest-nodes.ts';
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type UsageEvent, usageStatuses } from '../../shared/usage-event.ts';
+import { type UsageEvent, usageStatuses } from '../../shared/events/usage-event.ts';
 
 /**
  * Usage events as JSON texts, each with what the contract says of it. Written from the contract and

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../shared/db.ts';
+import type { Queryable } from '../../shared/platform/database/db.ts';
 
 export interface OffsetRow {
   owner: string | null;

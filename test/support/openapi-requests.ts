@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { type Database, openDatabase } from '../../shared/db.ts';
 import { bodyMaxBytes } from '../../shared/http/app.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { actorHeaders, eventJson, jsonPost } from './event-json.ts';
 import { basePath, type DocumentedOperation } from './openapi-document.ts';
 import { adminHeaders, type System, startSystem } from './system.ts';

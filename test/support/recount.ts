@@ -1,5 +1,5 @@
-import type { Queryable } from '../../shared/db.ts';
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
+import type { Queryable } from '../../shared/platform/database/db.ts';
 import { dedupeKey } from './usage-events.ts';
 
 /** Key and payload in one text, the same for an event and for its stored row. */

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../shared/db.ts';
+import type { Queryable } from '../../shared/platform/database/db.ts';
 
 /** Where the committed snapshot is; `UPDATE_SNAPSHOT=1` writes it anew. */
 export const snapshotFile = new URL('../../migrations/schema.txt', import.meta.url);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { settingNames } from '../../shared/env.ts';
+import { settingNames } from '../../shared/platform/env.ts';
 
 export interface SettingsRead {
   /** Whether its requests come with actors, so that it starts as one that asks for their secret. */

@@ -1,8 +1,8 @@
 import { type Channel, connect } from 'amqplib';
-import type { Settings } from '../../shared/env.ts';
-import { type Broker, connectBroker } from '../../shared/stream.ts';
-import { declareStreams } from '../../shared/stream-topology.ts';
-import { encodeEvent, type UsageEvent } from '../../shared/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../../shared/events/usage-event.ts';
+import { declareStreams } from '../../shared/partitions/topology.ts';
+import { type Broker, connectBroker } from '../../shared/platform/broker/stream.ts';
+import type { Settings } from '../../shared/platform/env.ts';
 import type { Random } from './random.ts';
 import { distinctEvents, randomEvent } from './usage-events.ts';
 

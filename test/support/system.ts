@@ -7,9 +7,9 @@ import {
   type LocalServiceOptions,
   openService,
 } from '../../scripts/local/service.ts';
-import { deadLetterQueueOf } from '../../shared/dead-letters.ts';
-import { readSettings, type Settings, streamPartitions } from '../../shared/env.ts';
-import { createLogger, type Logger } from '../../shared/telemetry.ts';
+import { deadLetterQueueOf } from '../../shared/dead-letters/dead-letters.ts';
+import { readSettings, type Settings, streamPartitions } from '../../shared/platform/env.ts';
+import { createLogger, type Logger } from '../../shared/platform/telemetry/telemetry.ts';
 import { apiDatabaseUrl } from './api-login.ts';
 import { createDatabase } from './database.ts';
 import { hostedCache } from './hosted.ts';

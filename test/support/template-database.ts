@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { migrate } from '../../shared/migrate.ts';
+import { migrate } from '../../shared/preparation/migrate.ts';
 
 /**
  * Migrates a database once, to be cloned by every test file; gives its name, and what `make` makes

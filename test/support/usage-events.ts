@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { UsageEvent, UsageStatus } from '../../shared/usage-event.ts';
+import type { UsageEvent, UsageStatus } from '../../shared/events/usage-event.ts';
 import type { Random } from './random.ts';
 
 /** A valid event of a minute ago; what a test is about, it names. */

@@ -1,11 +1,11 @@
 import { startConsumer } from '../../functions/consumer/consumer.ts';
-import { openCache } from '../../shared/cache.ts';
-import { type Database, openDatabase } from '../../shared/db.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { encodeEvent, type UsageEvent } from '../../shared/events/usage-event.ts';
 import { serve } from '../../shared/http/serve.ts';
-import { brokerSource } from '../../shared/stream.ts';
-import { createLogger } from '../../shared/telemetry.ts';
-import { encodeEvent, type UsageEvent } from '../../shared/usage-event.ts';
+import { brokerSource } from '../../shared/platform/broker/stream.ts';
+import { openCache } from '../../shared/platform/cache.ts';
+import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
+import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 import { scrape } from './scrape.ts';
 import type { Stage } from './scraped-series.ts';
 import { services } from './services.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { Temporal } from 'temporal-polyfill';
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
 import { usageEvent } from './usage-events.ts';
 import type { Question } from './window-recount.ts';
 

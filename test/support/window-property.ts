@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import type { Database } from '../../shared/db.ts';
-import { eventStorage } from '../../shared/event-storage.ts';
-import { ingest } from '../../shared/ingest.ts';
-import { foldAll } from '../../shared/rollup.ts';
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import { eventStorage } from '../../shared/events/event-storage.ts';
+import { ingest } from '../../shared/events/ingest.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
+import type { Database } from '../../shared/platform/database/db.ts';
+import { foldAll } from '../../shared/rollups/rollup.ts';
 import type { System } from './system.ts';
 import { distinctEvents } from './usage-events.ts';
 import { askReliability, askUsage, expectReliability, expectUsage } from './window-answer.ts';

@@ -1,5 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
-import type { UsageEvent } from '../../shared/usage-event.ts';
+import type { UsageEvent } from '../../shared/events/usage-event.ts';
 
 /**
  * What the API must answer, counted plainly from single events. It shares nothing with the

@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import type { Granularity, Range } from '../../../shared/time-window.ts';
+import type { Granularity, Range } from '../../../shared/queries/time-window.ts';
 import { el } from './dom.ts';
 import { bucketText, tickText } from './format.ts';
 

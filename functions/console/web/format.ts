@@ -1,4 +1,4 @@
-import type { Granularity } from '../../../shared/time-window.ts';
+import type { Granularity } from '../../../shared/queries/time-window.ts';
 
 /** How numbers and times are written. The page is in English; the time zone is the view's. */
 

@@ -1,5 +1,10 @@
 import { Temporal } from 'temporal-polyfill';
-import { dayMs, type Granularity, hourMs, type Range } from '../../../shared/time-window.ts';
+import {
+  dayMs,
+  type Granularity,
+  hourMs,
+  type Range,
+} from '../../../shared/queries/time-window.ts';
 import { dateText, minuteText } from './format.ts';
 
 /** Windows that move along with the clock. */

@@ -1,5 +1,5 @@
-import type { Granularity, Range } from '../../../shared/time-window.ts';
-import { planWindow, pointsMax } from '../../../shared/time-window.ts';
+import type { Granularity, Range } from '../../../shared/queries/time-window.ts';
+import { planWindow, pointsMax } from '../../../shared/queries/time-window.ts';
 import type { Config } from './answers.ts';
 import { ApiError, type Query } from './api.ts';
 import { instantText } from './range.ts';

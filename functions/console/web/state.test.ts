@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { granularities } from '../../../shared/time-window.ts';
+import { granularities } from '../../../shared/queries/time-window.ts';
 import { presets } from './range.ts';
 import {
   breakdowns,

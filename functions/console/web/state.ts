@@ -1,4 +1,4 @@
-import { type Granularity, granularities } from '../../../shared/time-window.ts';
+import { type Granularity, granularities } from '../../../shared/queries/time-window.ts';
 import { parseRange, type RangeChoice, rangeParameters } from './range.ts';
 
 /** What the page shows is all in its address, so that a view can be shared and gone back to. */

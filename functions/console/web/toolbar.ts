@@ -1,4 +1,4 @@
-import { granularities } from '../../../shared/time-window.ts';
+import { granularities } from '../../../shared/queries/time-window.ts';
 import { reliabilityAnswer, usageAnswer } from './answers.ts';
 import { ask } from './api.ts';
 import { button, copy, el, select } from './dom.ts';

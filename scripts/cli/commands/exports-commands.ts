@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { duration } from '../../../shared/env.ts';
-import { exportFormats, exportStatuses } from '../../../shared/export-job.ts';
+import { exportFormats, exportStatuses } from '../../../shared/exports/job.ts';
+import { duration } from '../../../shared/platform/env.ts';
 import { apiForm, jsonForm, orgForm, withApi, withJson, withOrg } from '../api-options.ts';
 import type { Cli } from '../cli.ts';
 import { uuidOption } from '../command-line.ts';

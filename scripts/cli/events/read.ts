@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { parseKeepingCosts, stringify } from '../../../shared/decimal-json.ts';
-import { messageOf } from '../../../shared/errors.ts';
+import { messageOf } from '../../../shared/platform/errors.ts';
 import type { Outgoing } from '../../publish/outgoing.ts';
 import { readLines } from '../../replay/lines.ts';
 import { UsageError } from '../failure.ts';

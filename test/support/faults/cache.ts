@@ -1,5 +1,5 @@
-import { openCache } from '../../../shared/cache.ts';
-import { compareFreshness } from '../../../shared/cached-freshness.ts';
+import { compareFreshness } from '../../../shared/freshness/cached.ts';
+import { openCache } from '../../../shared/platform/cache.ts';
 import { until } from '../until.ts';
 import type { FaultRun } from './fault-test.ts';
 

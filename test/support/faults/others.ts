@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Queryable } from '../../../shared/db.ts';
+import type { Queryable } from '../../../shared/platform/database/db.ts';
 import { until } from '../until.ts';
 
 /** Somebody else's session on our database, who is never the one to give way. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { within } from '../../../shared/deadline.ts';
-import { brokerSource } from '../../../shared/stream.ts';
-import { encodeEvent, type UsageEvent } from '../../../shared/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../../../shared/events/usage-event.ts';
+import { brokerSource } from '../../../shared/platform/broker/stream.ts';
+import { within } from '../../../shared/platform/deadline.ts';
 import type { Random } from '../random.ts';
 import { until } from '../until.ts';
 import { randomEvent } from '../usage-events.ts';

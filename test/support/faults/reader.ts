@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { UsageEvent } from '../../../shared/usage-event.ts';
+import type { UsageEvent } from '../../../shared/events/usage-event.ts';
 import { adminHeaders } from '../system.ts';
 
 /** Somebody who looks at a dashboard all the while. */

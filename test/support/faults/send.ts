@@ -1,4 +1,4 @@
-import { encodeEvent } from '../../../shared/usage-event.ts';
+import { encodeEvent } from '../../../shared/events/usage-event.ts';
 import { publishTraffic } from '../stream-traffic.ts';
 import { randomEvent } from '../usage-events.ts';
 import type { FaultRun } from './fault-test.ts';

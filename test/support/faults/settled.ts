@@ -1,7 +1,7 @@
-import { streamPartitions } from '../../../shared/env.ts';
-import { messageOf } from '../../../shared/errors.ts';
-import { connectBroker } from '../../../shared/stream.ts';
-import type { UsageEvent } from '../../../shared/usage-event.ts';
+import type { UsageEvent } from '../../../shared/events/usage-event.ts';
+import { connectBroker } from '../../../shared/platform/broker/stream.ts';
+import { streamPartitions } from '../../../shared/platform/env.ts';
+import { messageOf } from '../../../shared/platform/errors.ts';
 import { rollupDifferences, storageDifferences } from '../recount.ts';
 import { until } from '../until.ts';
 import { distinctEvents } from '../usage-events.ts';

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { decodeMessage, type EventRules, type UsageEvent } from '../events/usage-event.ts';
+import type { QueuedMessage } from '../platform/broker/queue-browser.ts';
+import { reasonsOf } from './dead-letters.ts';
+
+/** A message of the dead-letter queue, as far as it can be read. */
+export interface DeadLetter {
+  /** Null in a message that somebody else put there. */
+  source: { stream: string; offset: number } | null;
+  rejectedAtMs: number | null;
+  /** Why it was rejected then, each as `path: message`. */
+  reasons: string[];
+  /** Null where the bytes cannot be read that far. */
+  orgId: string | null;
+  eventId: string | null;
+  content: Buffer;
+  headers: Readonly<Record<string, unknown>>;
+  messageId: string | null;
+}
+
+/** What today's rules say: an event that can be sent again, or why it would be rejected again. */
+export type Standing = { event: UsageEvent } | { reasons: string[] };
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'must be JSON' });
+    return z.NEVER;
+  }
+});
+
+const headersForm = z.object({
+  'x-source-stream': z.string(),
+  'x-source-offset': z.int().min(0),
+  'x-reasons': json.pipe(z.array(z.string())).catch([]),
+  'x-rejected-at': z.iso.datetime().nullable().catch(null),
+});
+
+const id = z
+  .string()
+  .transform((text) => text.toLowerCase())
+  .nullable()
+  .catch(null);
+const idsForm = json.pipe(z.object({ orgId: id, eventId: id }));
+/** No event is as large; what is must not be parsed for the sake of a filter. */
+const idsMaxBytes = 1_048_576;
+
+/** Never throws: whoever may publish to the queue may have put anything there. */
+export function readDeadLetter({
+  content,
+  headers,
+  messageId,
+}: Pick<QueuedMessage, 'content' | 'headers' | 'messageId'>): DeadLetter {
+  const ids =
+    content.length > idsMaxBytes ? undefined : idsForm.safeParse(content.toString('utf8')).data;
+  const read = headersForm.safeParse(headers).data;
+  const rejectedAt = read?.['x-rejected-at'] ?? null;
+  return {
+    source:
+      read === undefined
+        ? null
+        : { stream: read['x-source-stream'], offset: read['x-source-offset'] },
+    rejectedAtMs: rejectedAt === null ? null : Date.parse(rejectedAt),
+    reasons: read?.['x-reasons'] ?? [],
+    orgId: ids?.orgId ?? null,
+    eventId: ids?.eventId ?? null,
+    content,
+    headers,
+    messageId,
+  };
+}
+
+/** `stream/offset`, the same for a letter that a crash put there twice. */
+export function letterId({ source, messageId }: Pick<DeadLetter, 'source' | 'messageId'>): string {
+  return source === null ? `foreign/${messageId ?? ''}` : `${source.stream}/${source.offset}`;
+}
+
+/** Somebody else's message is not ours to publish, whatever its bytes say. */
+export function standingOf({ source, content }: DeadLetter, rules: EventRules): Standing {
+  if (source === null) {
+    return { reasons: ['is not ours: its headers do not say which stream it came from'] };
+  }
+  const decoded = decodeMessage(content, rules);
+  return 'event' in decoded ? decoded : { reasons: reasonsOf(decoded.faults) };
+}

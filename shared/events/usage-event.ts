@@ -1,0 +1,348 @@
+import { z } from 'zod';
+import { literalOf, parseKeepingCosts } from '../decimal-json.ts';
+import { type Fault, faultsOf } from '../platform/errors.ts';
+import { parseInstant } from '../queries/instant.ts';
+
+/** One inference, valid and normal: what is stored. */
+export interface UsageEvent {
+  eventId: string;
+  orgId: string;
+  modelId: string;
+  actorId: string | null;
+  /** '' where the event names no client, so that it can be part of a key. */
+  clientId: string;
+  /** Milliseconds since 1970. */
+  occurredAtMs: number;
+  latencyMs: number;
+  status: UsageStatus;
+  errorCode: string | null;
+  inputTokens: number;
+  outputTokens: number;
+  /** Decimal text with at most 4 decimals. */
+  costEstimateCents: string;
+  inputCostCents: string | null;
+  outputCostCents: string | null;
+  metadata: Record<string, string> | null;
+}
+
+export const usageStatuses = ['success', 'error', 'timeout', 'throttled'] as const;
+export type UsageStatus = (typeof usageStatuses)[number];
+
+/** What validity depends on beside the event itself. */
+export interface EventRules {
+  nowMs: number;
+  /** Of a second clock: an event's time is wrong where it is by both, since one may be. */
+  otherNowMs?: number;
+  rawRetentionDays: number;
+}
+
+export type Decoded = { event: UsageEvent } | { faults: Fault[] };
+
+const dayMs = 86_400_000;
+const aheadMaxMs = 10 * 60_000;
+const latencyMaxMs = dayMs;
+const metadataMaxBytes = 4_096;
+const metadataMaxKeys = 32;
+/** Far above any valid event (metadata is at most 4 KiB); what is larger is not worth parsing. */
+const messageMaxBytes = 1_048_576;
+
+/** PostgreSQL's text cannot hold NUL, and its jsonb refuses half of a surrogate pair. */
+function storable(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+const text = (max: number) =>
+  z
+    .string()
+    .max(max, `must have at most ${max} characters`)
+    .refine(storable, 'must not contain NUL or half a surrogate pair');
+
+const uuid = z
+  .string()
+  // Not by the flag for any case, which a JSON schema's pattern has no room for.
+  .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, 'must be a uuid')
+  .transform((value) => value.toLowerCase())
+  .meta({ format: 'uuid' });
+
+/** zod's own message for a missing value speaks of types; a person asks what to add. */
+const orRequired = (message: string) => (issue: { input?: unknown }) =>
+  issue.input === undefined ? 'is required' : message;
+
+const wholeNumber = (max: number) =>
+  z
+    .int({ error: orRequired('must be a whole number') })
+    .min(0, 'must not be negative')
+    .max(max, `must be at most ${max}`);
+
+const costText = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/;
+
+const cost = z
+  .unknown()
+  .transform((value, context) => {
+    const parsed = parseCost(value);
+    if (parsed.fault === undefined) return parsed.text;
+    context.addIssue({ code: 'custom', message: parsed.fault });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'Cents, at most 4 decimals: a number, or decimal text, read digit for digit.',
+    anyOf: [
+      { type: 'number', minimum: 0 },
+      { type: 'string', pattern: costText.source },
+    ],
+  });
+
+const metadataText = text(metadataMaxBytes);
+const metadata = z
+  .unknown()
+  // First, so that no event has a fault for each of a million keys.
+  .refine(
+    (value) => keysOf(value).length <= metadataMaxKeys,
+    `must have at most ${metadataMaxKeys} keys`,
+  )
+  // zod would leave it out without a word.
+  .refine((value) => !keysOf(value).includes('__proto__'), 'must not have a key __proto__')
+  .pipe(
+    z
+      .record(metadataText, metadataText)
+      .refine(
+        (value) => Buffer.byteLength(JSON.stringify(value)) <= metadataMaxBytes,
+        `must be at most ${metadataMaxBytes} bytes as JSON`,
+      ),
+  )
+  .meta({
+    type: 'object',
+    propertyNames: { type: 'string', maxLength: metadataMaxBytes },
+    additionalProperties: { type: 'string', maxLength: metadataMaxBytes },
+  });
+
+function keysOf(value: unknown): string[] {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.keys(value)
+    : [];
+}
+
+/** The event as the contract has it. Rules that join fields or need the clock are in `decode`. */
+export const usageEventSchema = z.object({
+  eventId: uuid.describe('With orgId and occurredAt what makes two events one.'),
+  orgId: uuid.describe('The tenant.'),
+  modelId: uuid.describe('Model or endpoint.'),
+  actorId: uuid
+    .nullish()
+    .transform((value) => value ?? null)
+    .describe('The user.'),
+  clientId: text(128)
+    .nullish()
+    .transform((value) => value ?? '')
+    .describe('The calling client, such as an API key or an application.'),
+  occurredAt: z
+    .string()
+    .transform((value, context) => {
+      const ms = parseInstant(value);
+      if (ms !== undefined) return ms;
+      context.addIssue({
+        code: 'custom',
+        message: 'must be an RFC 3339 date-time with a zone, such as 2026-01-31T12:00:00Z',
+      });
+      return z.NEVER;
+    })
+    .meta({
+      format: 'date-time',
+      description:
+        'When the inference was complete, with a zone. At most 10 minutes ahead of the server, ' +
+        'and not older than raw retention. Counts to the millisecond.',
+    }),
+  latencyMs: wholeNumber(latencyMaxMs).describe('At most 24 hours.'),
+  status: z.enum(usageStatuses, {
+    error: orRequired(`must be one of ${usageStatuses.join(', ')}`),
+  }),
+  errorCode: text(128)
+    .nullish()
+    .transform((value) => value || null)
+    .describe('Only where status is not success.'),
+  inputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
+  outputTokens: wholeNumber(Number.MAX_SAFE_INTEGER),
+  costEstimateCents: cost,
+  inputCostCents: cost.optional().describe('With outputCostCents it adds up to costEstimateCents.'),
+  outputCostCents: cost.optional().describe('Beside inputCostCents, or not at all.'),
+  metadata: metadata
+    .nullish()
+    .transform((value) => value ?? null)
+    .describe(`At most ${metadataMaxKeys} keys, and ${metadataMaxBytes} bytes as JSON.`),
+});
+
+/** A message's bytes → an event, or everything that is wrong with them. Never throws. */
+export function decodeMessage(bytes: Buffer, rules: EventRules): Decoded {
+  if (bytes.length > messageMaxBytes) {
+    return fault('', `the message has ${bytes.length} bytes, more than ${messageMaxBytes}`);
+  }
+  let value: unknown;
+  try {
+    value = parseKeepingCosts(utf8.decode(bytes));
+  } catch (error) {
+    return fault('', error instanceof SyntaxError ? `not JSON: ${error.message}` : 'not UTF-8');
+  }
+  return decodeEvent(value, rules);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function fault(path: string, message: string): Decoded {
+  return { faults: [{ path, message }] };
+}
+
+/** A parsed JSON value (by `parseKeepingCosts`) → an event, or every fault it has. */
+export function decodeEvent(value: unknown, rules: EventRules): Decoded {
+  const parsed = usageEventSchema.safeParse(value);
+  if (!parsed.success) {
+    return { faults: [...faultsOf(parsed.error), ...jointFaults(value, rules)] };
+  }
+  const { data } = parsed;
+  const { status, errorCode, costEstimateCents, inputCostCents, outputCostCents } = data;
+  const faults = [
+    ...timeFaults(data.occurredAt, rules),
+    ...errorCodeFaults(status, errorCode),
+    ...costSplitFaults(costEstimateCents, inputCostCents, outputCostCents),
+  ];
+  if (faults.length > 0) return { faults };
+  // Field by field: with rest and spread a message took 11.6 us to decode, so 5.9.
+  return {
+    event: {
+      eventId: data.eventId,
+      orgId: data.orgId,
+      modelId: data.modelId,
+      actorId: data.actorId,
+      clientId: data.clientId,
+      occurredAtMs: data.occurredAt,
+      latencyMs: data.latencyMs,
+      status,
+      errorCode,
+      inputTokens: data.inputTokens,
+      outputTokens: data.outputTokens,
+      costEstimateCents,
+      inputCostCents: inputCostCents ?? null,
+      outputCostCents: outputCostCents ?? null,
+      metadata: data.metadata,
+    },
+  };
+}
+
+/** The rules that join fields, for an event whose fields alone already have faults. */
+function jointFaults(value: unknown, rules: EventRules): Fault[] {
+  const fields = z.record(z.string(), z.unknown()).safeParse(value);
+  if (!fields.success) return [];
+  const { occurredAt, status, errorCode, costEstimateCents, inputCostCents, outputCostCents } =
+    fields.data;
+  const ms = typeof occurredAt === 'string' ? parseInstant(occurredAt) : undefined;
+  const [whole = null, input, output] = [costEstimateCents, inputCostCents, outputCostCents].map(
+    (part) => (part === undefined ? undefined : (parseCost(part).text ?? null)),
+  );
+  return [
+    ...(ms === undefined ? [] : timeFaults(ms, rules)),
+    ...errorCodeFaults(status, errorCode),
+    ...costSplitFaults(whole, input, output),
+  ];
+}
+
+function timeFaults(
+  occurredAtMs: number,
+  { nowMs, otherNowMs = nowMs, rawRetentionDays }: EventRules,
+): Fault[] {
+  const path = 'occurredAt';
+  if (occurredAtMs > Math.max(nowMs, otherNowMs) + aheadMaxMs) {
+    return [{ path, message: 'is more than 10 minutes ahead of the server clock' }];
+  }
+  if (occurredAtMs < Math.min(nowMs, otherNowMs) - rawRetentionDays * dayMs) {
+    return [{ path, message: `is older than the raw retention of ${rawRetentionDays} days` }];
+  }
+  return [];
+}
+
+function errorCodeFaults(status: unknown, errorCode: unknown): Fault[] {
+  return status === 'success' && typeof errorCode === 'string' && errorCode !== ''
+    ? [{ path: 'errorCode', message: 'is only allowed when status is not success' }]
+    : [];
+}
+
+/** Undefined is absent; null is there but unreadable, which is a fault of its own. */
+function costSplitFaults(
+  whole: string | null,
+  input: string | null | undefined,
+  output: string | null | undefined,
+): Fault[] {
+  if (input === undefined && output === undefined) return [];
+  if (input === undefined) {
+    return [{ path: 'inputCostCents', message: 'is required beside outputCostCents' }];
+  }
+  if (output === undefined) {
+    return [{ path: 'outputCostCents', message: 'is required beside inputCostCents' }];
+  }
+  if (whole === null || input === null || output === null) return [];
+  return tenThousandths(input) + tenThousandths(output) === tenThousandths(whole)
+    ? []
+    : [
+        {
+          path: 'costEstimateCents',
+          message: `must equal inputCostCents + outputCostCents (${input} + ${output})`,
+        },
+      ];
+}
+
+function tenThousandths(decimalText: string): bigint {
+  const [whole = '0', fraction = ''] = decimalText.split('.');
+  return BigInt(whole + fraction.padEnd(4, '0'));
+}
+
+/**
+ * A cost as the sender wrote it → plain decimal text for NUMERIC(18,4). Decimal strings and JSON
+ * numbers (kept as text by `parseKeepingCosts`) are read alike, digit for digit.
+ */
+function parseCost(
+  value: unknown,
+): { text: string; fault?: undefined } | { text?: undefined; fault: string } {
+  if (value === undefined || value === null) return { fault: 'is required' };
+  // Under a key spelt with escapes, which the text scan does not know: digits may be gone already.
+  if (typeof value === 'number') return { fault: 'must have its name written without escapes' };
+  const source = literalOf(value) ?? value;
+  if (typeof source !== 'string') return { fault: 'must be a number or a decimal string' };
+  const match = costText.exec(source);
+  if (match === null) {
+    return {
+      fault: /^-\d/.test(source)
+        ? 'must not be negative'
+        : 'must be a number or a decimal string such as "12.3456"',
+    };
+  }
+  const [, whole = '', fraction = '', exponent = '0'] = match;
+  const digits = whole + fraction;
+  const point = whole.length + Number(exponent);
+  const padded =
+    point > 0 ? digits.padEnd(point, '0') : digits.padStart(digits.length - point, '0');
+  const cut = Math.max(point, 0);
+  const integer = padded.slice(0, cut).replace(/^0+(?=\d)/, '') || '0';
+  const decimals = withoutTrailingZeros(padded.slice(cut));
+  if (decimals.length > 4) return { fault: 'must have at most 4 decimals' };
+  if (integer.length > 14) return { fault: 'must be below 10^14' };
+  return { text: decimals === '' ? integer : `${integer}.${decimals}` };
+}
+
+/** Not by /0+$/, which looks at a million zeros a million times where another digit ends them. */
+function withoutTrailingZeros(digits: string): string {
+  let end = digits.length;
+  while (digits[end - 1] === '0') end -= 1;
+  return digits.slice(0, end);
+}
+
+/** An event as JSON for the stream: costs as decimal strings, which every JSON reader keeps. */
+export function encodeEvent(event: UsageEvent): Buffer {
+  const { occurredAtMs, inputCostCents, outputCostCents, ...rest } = event;
+  return Buffer.from(
+    JSON.stringify({
+      ...rest,
+      occurredAt: new Date(occurredAtMs).toISOString(),
+      ...(inputCostCents === null || outputCostCents === null
+        ? {}
+        : { inputCostCents, outputCostCents }),
+    }),
+  );
+}
