@@ -61,7 +61,8 @@ interface Item {
 }
 
 const backoffFirstMs = 250;
-const backoffMaxMs = 5_000;
+/** A server that is back is found within two seconds: so few attempts, each refused at once, cost nothing. */
+const backoffMaxMs = 2_000;
 const secondLookMs = 3_000;
 
 /**

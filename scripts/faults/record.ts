@@ -24,6 +24,8 @@ export const recordForm = z.object({
   lost: z.int(),
   /** From the end of the fault until everything sent by then was stored. */
   caughtUpSeconds: z.number().nullable(),
+  /** From an empty database to the verdict. Runs before it was recorded have none. */
+  wholeSeconds: z.number().nullable().default(null),
   consumerPeakMb: z.int().nullable(),
   /** How often the platform had to start a consumer again. */
   consumerRestarts: z.int(),

@@ -61,6 +61,7 @@ function results(form: Form, records: readonly FaultRecord[]): string {
     count(record.rejected),
     count(record.lost),
     record.caughtUpSeconds === null ? 'never' : String(record.caughtUpSeconds),
+    ...(form === 'short' ? [String(record.wholeSeconds ?? '')] : []),
     record.consumerPeakMb === null ? '' : String(record.consumerPeakMb),
     `${count(record.answers.complete)} + ${count(record.answers.unavailable)}`,
     [record.problems.length === 0 ? 'held' : `**${record.problems.join('; ')}**`, ...record.notes]
@@ -91,6 +92,7 @@ function results(form: Form, records: readonly FaultRecord[]): string {
         'rejected',
         'lost',
         'caught up, s',
+        ...(form === 'short' ? ['whole test, s'] : []),
         'consumer peak, MB',
         'answers + 503',
         'verdict',
@@ -98,7 +100,7 @@ function results(form: Form, records: readonly FaultRecord[]): string {
       rows,
     ),
     '\n*Caught up*: from the end of the fault until everything sent by then was stored. *Peak*: resident,',
-    'of a consumer that tsx runs from source.\n',
+    `of the consumer’s process.${form === 'short' ? ' *Whole test*: from an empty database to the verdict.' : ''}\n`,
   ].join('\n');
 }
 

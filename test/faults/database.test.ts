@@ -164,7 +164,7 @@ async function deadlockCount(run: FaultRun): Promise<number> {
 }
 
 faultTest('deadlocks', {}, async (run) => {
-  await alterServer(run, 'deadlock_timeout', `'2s'`);
+  await alterServer(run, 'deadlock_timeout', `'1s'`);
   try {
     await run.rounds(async () => {
       await logsAnew(run, 'deadlock detected', () =>

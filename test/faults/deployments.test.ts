@@ -63,7 +63,9 @@ faultTest(
     },
   },
   async (run) => {
-    for (const off of [6 * hour, -6 * hour, 0]) {
+    // Ahead, back beyond the truth, and to it; in the short form ahead and back.
+    const jumps = run.extent.form === 'long' ? [6 * hour, -6 * hour, 0] : [6 * hour, 0];
+    for (const off of jumps) {
       await databaseClock?.set(off);
       await run.progress();
       // A dead owner's lease is written in the time before the next jump.

@@ -121,9 +121,10 @@ export function faultTest(
   test(name, { timeout }, async (context) => {
     const reason = missing ?? options.skip?.();
     if (reason !== undefined || shared === undefined) return context.skip(reason);
+    const startedMs = performance.now();
     const system = await openSystem(shared, options);
     try {
-      expect(await withstand(name, system, fault)).toEqual([]);
+      expect(await withstand(name, system, fault, startedMs)).toEqual([]);
     } finally {
       await system.close();
     }
@@ -305,6 +306,7 @@ async function withstand(
   name: FaultName,
   { run, reader, pods, seed: chosenSeed, notes }: FaultSystem,
   fault: (run: FaultRun) => Promise<void>,
+  startedMs: number,
 ): Promise<string[]> {
   const { publisher, extent: limits, database, settings } = run;
   const problems: string[] = [];
@@ -356,6 +358,7 @@ async function withstand(
     rejected: totals?.rejected ?? 0,
     lost: totals?.lost ?? 0,
     caughtUpSeconds,
+    wholeSeconds: secondsSince(startedMs),
     consumerPeakMb: peaks.length === 0 ? null : Math.max(...peaks),
     consumerRestarts: pods.reduce((sum, { restarts }) => sum + restarts, 0),
     answers: { ...reader.answers },
@@ -379,6 +382,10 @@ async function caughtUp({ publisher, expected, storedCount, extent }: FaultRun):
     async () => expected.mayLose || (await storedCount()) >= sent,
     { timeoutMs: extent.settleMaxMs, everyMs: 100 },
   );
+  return secondsSince(sinceMs);
+}
+
+function secondsSince(sinceMs: number): number {
   return Math.round((performance.now() - sinceMs) / 100) / 10;
 }
 

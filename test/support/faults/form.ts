@@ -27,7 +27,7 @@ const extents: Record<Form, Extent> = {
     form: 'short',
     rounds: 1,
     momentMaxMs: 600,
-    holdMs: 2_000,
+    holdMs: 1_200,
     tailMs: 500,
     leaseMs: 1_500,
     settleMaxMs: 60_000,
