@@ -103,13 +103,11 @@ describe('stringify', () => {
     const digits = fc
       .tuple(fc.bigInt({ min: 0n, max: 10n ** 20n }), fc.integer({ min: 0, max: 9_999 }))
       .map(([whole, fraction]) => `${whole}.${String(fraction).padStart(4, '0')}`);
+    const literals = fc.oneof(digits, fc.constantFrom('0', '-1.50', '1e-4', '2.5E+3'));
     fc.assert(
-      fc.property(digits, (literal) => {
+      fc.property(literals, (literal) => {
         const text = `{"costEstimateCents":${literal}}`;
-        const { costEstimateCents } = parseKeepingCosts(text) as { costEstimateCents: unknown };
-        expect(stringify({ costEstimateCents: decimal(literalOf(costEstimateCents) ?? '') })).toBe(
-          text,
-        );
+        expect(stringify(parseKeepingCosts(text))).toBe(text);
       }),
     );
   });

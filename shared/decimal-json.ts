@@ -43,7 +43,15 @@ export function decimal(text: string): string {
   return mark + text;
 }
 
-/** JSON.stringify that writes marked decimals as JSON numbers. */
+const markedNumber = new RegExp(
+  `"\\\\u0000(?:${literalMark.slice(1)})?(-?\\d+(?:\\.\\d+)?(?:[eE][+-]?\\d+)?)"`,
+  'g',
+);
+
+/**
+ * JSON.stringify that writes marked decimals, and numbers that `parseKeepingCosts` kept, as JSON
+ * numbers.
+ */
 export function stringify(value: unknown): string {
-  return JSON.stringify(value).replace(/"\\u0000(-?\d+(?:\.\d+)?)"/g, '$1');
+  return JSON.stringify(value).replace(markedNumber, '$1');
 }

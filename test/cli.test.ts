@@ -194,6 +194,24 @@ describe('events', () => {
     expect(JSON.parse(stdout).totals.invocations).toBe(2);
   });
 
+  test('costs that are numbers are sent digit for digit', async () => {
+    const org = randomUUID();
+    const costEstimateCents = '12345678901234.5678';
+    const event = encodeEvent(usageEvent({ orgId: org, costEstimateCents }))
+      .toString()
+      .replace(`"${costEstimateCents}"`, costEstimateCents);
+    expect(event).toContain(`"costEstimateCents":${costEstimateCents},`);
+    const file = join(folder, `${randomUUID()}.json`);
+    await writeFile(file, event);
+    // In a process of its own: within one, both ends would know a kept number by the same mark.
+    const validated = await analyticsCommand(['events', 'validate', file], environment);
+    expect(validated).toMatchObject({ code: 0, stdout: '1 valid, 0 rejected\n' });
+    const sent = await analyticsCommand(['events', 'send', file], environment);
+    expect(sent).toMatchObject({ code: 0, stdout: '1 accepted, 0 rejected\n' });
+    const { stdout } = await analytics('usage --json --group-by none', ['--org', org]);
+    expect(stdout).toContain(`"costEstimateCents":${costEstimateCents}`);
+  });
+
   test('from standard input, as the program starts', async () => {
     const event = usageEvent({ orgId: randomUUID(), costEstimateCents: '0.1000' });
     const input = JSON.stringify(JSON.parse(encodeEvent(event).toString()), null, 2);
