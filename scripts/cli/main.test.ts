@@ -96,6 +96,17 @@ describe('help and completions', () => {
   });
 
   test.each([
+    ['help', /^Usage: analytics \[options\] \[command\]/],
+    ['help usage', /^Usage: analytics usage /],
+    ['exports help', /^Usage: analytics exports /],
+    ['exports help create', /^Usage: analytics exports create /],
+  ])('analytics %s is help that was asked for', async (line, words) => {
+    const { code, stdout, stderr } = await analyticsHere(line.split(' '));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(words);
+  });
+
+  test.each([
     [['complete', '--', 'exp'], /^exports\t/],
     [['complete', '--', 'exports', ''], /^create\t[\s\S]*^download\t/m],
     [['complete', '--', 'exports', 'create', '--f'], /^--format\t/m],

@@ -31,9 +31,14 @@ export async function runAnalytics(args: readonly string[]): Promise<number> {
   }
 }
 
-/** A group that was called alone: commander would print its whole help as a fault. */
+/**
+ * A group that was called alone: commander would print its whole help as a fault. Help that was
+ * asked for has the same code, and is none.
+ */
 function isMissingCommand(error: unknown): boolean {
-  return error instanceof CommanderError && error.code === 'commander.help';
+  return (
+    error instanceof CommanderError && error.code === 'commander.help' && error.exitCode !== 0
+  );
 }
 
 function missingCommand(program: Command, args: readonly string[]): UsageError {
