@@ -198,7 +198,7 @@ describe('the cache', () => {
 
   test('in the memory of the service cannot be looked into', async () => {
     const { code, output } = await freshness(['--compare'], {});
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(output).toMatch(/^freshness: REDIS_URL is not set/);
   });
 

@@ -6,7 +6,7 @@ import {
 import { openCache } from '../../shared/platform/cache.ts';
 import { openDatabase } from '../../shared/platform/database/db.ts';
 import { messageOf } from '../../shared/platform/errors.ts';
-import { exitCodes, UnavailableError } from '../cli/failure.ts';
+import { exitCodes, UnavailableError, UsageError } from '../cli/failure.ts';
 import { say, sayJson } from '../cli/output.ts';
 import { operatorSettings } from '../cli/settings.ts';
 import { type Column, tableText } from '../cli/table.ts';
@@ -61,7 +61,7 @@ export function compareCachedFreshness({ orgId, json }: CacheOptions): Promise<n
 
 /**
  * @param work gives what is to be told of it, where the cache had no fault
- * @throws Error without a cache of its own; UnavailableError when it is away, which must not look
+ * @throws UsageError without a cache of its own; UnavailableError when it is away, which must not look
  * like one that agrees
  */
 async function onCache(
@@ -69,7 +69,7 @@ async function onCache(
 ): Promise<number> {
   const settings = operatorSettings();
   if (settings.REDIS_URL === undefined) {
-    throw new Error(
+    throw new UsageError(
       'REDIS_URL is not set: the cache is in the memory of the service, and ends with it',
     );
   }
