@@ -41,6 +41,12 @@ test('its policy allows no inline script or style, no other host and no frame ar
   expect(policy).not.toMatch(/unsafe|https?:|\*/);
 });
 
+test('with a slash at its end its address leads to the page, with the filters that it has', async () => {
+  const response = await app.request(`${home}/?view=exports&timezone=UTC`);
+  expect(response.status).toBe(308);
+  expect(response.headers.get('Location')).toBe(`${home}?view=exports&timezone=UTC`);
+});
+
 test('it is asked for anew, and sent again only when it has changed', async () => {
   const first = await app.request(home);
   expect(first.headers.get('Cache-Control')).toBe('no-cache');
@@ -88,8 +94,8 @@ const gateway = { GATEWAY_SHARED_SECRET: 'a secret of the gateway' };
 
 test.each([
   ['in development', {}, true],
-  ['in staging', { ENVIRONMENT: 'staging' }, true],
-  ['where checks are off', { ENABLE_RBAC: 'false' }, true],
+  ['in staging', { ENVIRONMENT: 'staging' }, false],
+  ['where checks are off', { ENVIRONMENT: 'staging', ENABLE_RBAC: 'false' }, true],
   ['behind a gateway that proves itself', gateway, false],
   ['in production', { ENVIRONMENT: 'production', ...gateway }, false],
   [

@@ -44,6 +44,11 @@ export function consoleApp({ settings, page }: ConsoleDeps): Hono<AppEnv> {
     }),
   );
 
+  // As people type it; a shared view keeps its filters.
+  app.get('/console/', (context) =>
+    context.redirect(`/analytics/console${new URL(context.req.url).search}`, 308),
+  );
+
   app.get('/console/config', (context) => json(context, configOf(settings, context.var.actor)));
 
   app.get('/console/assets/:file', async (context) => {
@@ -80,9 +85,9 @@ function configOf(settings: Settings, identity: Actor | ServiceError): ConsoleCo
     environment: settings.ENVIRONMENT,
     authMode: settings.AUTH_MODE,
     isRbacOn: settings.ENABLE_RBAC,
-    // Where a page's own headers would be believed, and nowhere near production.
+    // Where a page's own headers would be believed, and nothing that is deployed is protected by them.
     canSwitchActor:
-      settings.ENVIRONMENT !== 'production' &&
+      (settings.ENVIRONMENT === 'development' || !settings.ENABLE_RBAC) &&
       settings.AUTH_MODE === 'gateway' &&
       settings.GATEWAY_SHARED_SECRET === undefined,
     currency: settings.BILLING_CURRENCY,
