@@ -47,7 +47,7 @@ export function header(options: HeaderOptions): HTMLElement[] {
       'div',
       { class: 'brand' },
       el('span', { class: 'logo', 'aria-hidden': 'true' }),
-      'Analytics',
+      el('span', { class: 'name' }, 'Analytics'),
     ),
     el('nav', { 'aria-label': 'Views' }, el('ul', {}, ...links)),
     el(
