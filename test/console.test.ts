@@ -1,16 +1,20 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
-import { acceptPatiently } from '../scripts/local/first-seed.ts';
+import { readReplayOptions } from '../scripts/replay/options.ts';
+import { replay } from '../scripts/replay/run.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { runCommand } from '../scripts/services/run-command.ts';
 import { roles } from '../shared/access.ts';
 import { literalOf, parseKeepingCosts } from '../shared/decimal-json.ts';
+import { encodeEvent } from '../shared/events/usage-event.ts';
+import { serve } from '../shared/http/serve.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { saveNames } from '../shared/preparation/catalog.ts';
 import {
@@ -24,11 +28,15 @@ import {
 import { eventJson, jsonPost } from './support/event-json.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { sign, startTokenIssuer, validClaims } from './support/token-issuer.ts';
+import { makeTrace, readTrace } from './support/trace.ts';
 import { until } from './support/until.ts';
 
 const [acme, globex] = sampleOrgs;
-const [chat] = sampleModels;
-if (chat === undefined) throw new Error('there are no sample models');
+/** The model of the trace, which names none. */
+const traced = { modelId: '00000000-0000-0000-0000-0000000000a4', name: 'code-large' };
+const azurePath = fileURLToPath(
+  new URL('../../shared/data/azure-llm-inference-2023-code.csv', import.meta.url),
+);
 
 const admin = { subject: 'root', roles: ['admin'], orgs: [] };
 const orgAdmin = {
@@ -87,23 +95,21 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
   beforeAll(async () => {
     browser = await openBrowser();
     // Jobs are worked on as they are asked for.
-    system = await startSystem({ exportsEveryMs: 60_000 });
+    system = await startSystem({
+      exportsEveryMs: 60_000,
+      environment: { ENVIRONMENT: 'development' },
+    });
     served = await serveConsole(system, browser);
-    const events = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour });
-    for (let from = 0; from < events.length; from += 500) {
-      await acceptPatiently(system.sink, events.slice(from, from + 500));
-    }
+    const stored = await replayTraces(system);
     const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
     await saveNames(database, {
       orgs: sampleOrgs.map((id, index) => ({ id, name: ['Acme', 'Globex'][index] ?? id })),
-      models: sampleModels.map(({ modelId: id, name }) => ({ id, name })),
+      models: [...sampleModels, traced].map(({ modelId: id, name }) => ({ id, name })),
     });
-    await until('every event is stored', async () => {
-      const [row] = await database.query<{ stored: number }>(
-        'select count(*)::int as stored from analytics.usage_events',
-      );
-      return row?.stored === events.length;
-    });
+    const [row] = await database.query<{ stored: number }>(
+      'select count(*)::int as stored from analytics.usage_events',
+    );
+    expect(row?.stored).toBe(stored);
     await database.close();
     await system.refresh();
   });
@@ -121,8 +127,8 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
 
   test('an org admin sees a week of one model as the API has it, and takes it along', async () => {
     const { page, open, drawn } = await newPage({ actor: orgAdmin });
-    await open(`?timezone=UTC&${weekQuery}&granularity=day&modelId=${chat.modelId}`);
-    const asked = `/orgs/${acme}/usage?${weekQuery}&groupBy=none&modelId=${chat.modelId}`;
+    await open(`?timezone=UTC&${weekQuery}&granularity=day&modelId=${traced.modelId}`);
+    const asked = `/orgs/${acme}/usage?${weekQuery}&groupBy=none&modelId=${traced.modelId}`;
     const { totals, series } = await answer(asked, usageForm);
     expect(await page.locator('.tile .value').first().getAttribute('title')).toBe(
       dollars(totals.costEstimateCents),
@@ -140,7 +146,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
         (counts.get(day(today + (index - 6) * dayMs)) ?? '–').toLocaleString('en'),
       ),
     );
-    expect(await page.locator('.legend').textContent()).toBe('chat-largePrevious period');
+    expect(await page.locator('.legend').textContent()).toBe('code-largePrevious period');
     expect(await page.locator('.freshness').textContent()).toMatch(
       /^Fresh, complete through \d+ \w+ \d{4}, [\d:]+, \d+ s ago/,
     );
@@ -155,7 +161,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
       'bucket_start,id,name,invocations,errors,input_tokens,output_tokens,cost_estimate_cents',
     );
     expect(rows).toHaveLength(series.length);
-    for (const row of rows) expect(row).toMatch(new RegExp(`,${chat.modelId},chat-large,\\d+,`));
+    for (const row of rows) expect(row).toMatch(new RegExp(`,${traced.modelId},code-large,\\d+,`));
   });
 
   test('values are read by hovering and by keyboard, and dragging zooms into an address', async () => {
@@ -487,7 +493,7 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
             const name = `console-${view}-${device}-${theme}.png`;
             await page.screenshot({
               path: fileURLToPath(new URL(name, folder)),
-              fullPage: device === 'desktop',
+              fullPage: true,
             });
           }
         }
@@ -507,6 +513,58 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     expect(transferred).toBeLessThan(300_000);
   });
 });
+
+/**
+ * Replays two traces over the last two weeks, as `npm run replay` does: the Azure one where it is
+ * beside the checkout, else one made of its shape, an hour that is stretched; and one of two orgs,
+ * three models and failures, which the Azure trace has none of.
+ *
+ * @returns how many events there are
+ */
+async function replayTraces(system: System): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'console-'));
+  const server = await serve(system.app, { HTTP_PORT: 0 }, '127.0.0.1');
+  const replayed = async (path: string, ...more: string[]) => {
+    const args = [path, '--url', `http://127.0.0.1:${server.port}`, ...more];
+    const report = await replay(
+      readReplayOptions(args, system.settings, Date.now()),
+      system.settings,
+    );
+    const { target, rows, skipped, refused, counted } = report;
+    expect(target).toContain(`stream ${system.settings.RABBITMQ_STREAM}`);
+    expect({ skipped, refused, counted: counted.counts }).toEqual({
+      skipped: 0,
+      refused: 0,
+      counted: { stored: rows, duplicate: 0, rejected: 0 },
+    });
+    return rows;
+  };
+  try {
+    const samplePath = join(folder, 'sample.ndjson');
+    const sample = sampleEvents({ untilMs: Date.now(), hours: 14 * 24, perHour });
+    await writeFile(samplePath, sample.map((event) => `${encodeEvent(event)}\n`).join(''));
+    const madePath = join(folder, 'made.csv');
+    await makeTrace(madePath);
+    const tracePath = existsSync(azurePath) ? azurePath : madePath;
+    // From its time of day two weeks ago until a moment ago.
+    const startMs = today - 14 * dayMs;
+    const times = readTrace(tracePath).map(({ ms }) => ms);
+    const [firstMs = 0, lastMs = 0] = [times[0], times.at(-1)];
+    const placedMs = startMs + (firstMs % dayMs);
+    const stretch = (Date.now() - 60_000 - placedMs) / (lastMs - firstMs);
+    return (
+      (await replayed(samplePath)) +
+      (await replayed(
+        tracePath,
+        ...['--org', acme, '--model', traced.modelId, '--client', 'code-assistant'],
+        ...['--shift-to', day(startMs).slice(0, 10), '--stretch', stretch.toFixed(3)],
+      ))
+    );
+  } finally {
+    await server.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
 
 async function clipboard(page: Page): Promise<string> {
   return z.string().parse(await page.evaluate('navigator.clipboard.readText()'));
