@@ -456,6 +456,31 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
     expect(await seriousFindings(page), 'who is asking').toEqual([]);
   });
 
+  test.each([375, 768, 1_440])('a menu of filters stays on a page of %i pixels', async (width) => {
+    const { page, open } = await newPage({ actor: orgAdmin, width });
+    await open(`?timezone=UTC&${weekQuery}`);
+    // Folded away on a phone.
+    const filters = page.locator('.toolbar > summary');
+    if (await filters.isVisible()) await filters.click();
+    for (const name of ['Models', 'Clients']) {
+      await page.getByLabel(`${name}: All`).click();
+      const search = page.getByLabel(`Search ${name}`);
+      await search.waitFor();
+      const sheet = await page.locator('.menu[open] .sheet').boundingBox();
+      expect(sheet?.x, name).toBeGreaterThanOrEqual(0);
+      expect((sheet?.x ?? 0) + (sheet?.width ?? width), name).toBeLessThanOrEqual(width);
+      expect(await page.evaluate('document.documentElement.scrollWidth'), name).toBe(width);
+      await search.press('Escape');
+    }
+  });
+
+  test('a window that the API does not take is told with what to change', async () => {
+    const { page, open } = await newPage({ actor: orgAdmin });
+    await open('?timezone=UTC&start=2020-01-01T00:00:00Z&end=2020-02-01T00:00:00Z');
+    const words = await page.getByRole('alert').textContent();
+    expect(words).toMatch(/Start must not be before .*Change the filters above/);
+  });
+
   test('the theme follows the system until another is chosen, and stays', async () => {
     const { page, open } = await newPage({ actor: orgAdmin, theme: 'dark' });
     const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor');

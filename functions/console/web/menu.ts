@@ -23,31 +23,32 @@ export function multiSelect(
     placeholder: 'Search',
     'aria-label': `Search ${label}`,
   });
+  const sheet = el(
+    'div',
+    { class: 'sheet' },
+    search,
+    list,
+    el(
+      'div',
+      { class: 'actions' },
+      button(
+        'Apply',
+        () => {
+          menu.open = false;
+        },
+        { class: 'primary' },
+      ),
+      button('All', () => {
+        picked.clear();
+        menu.open = false;
+      }),
+    ),
+  );
   const menu = el(
     'details',
     { class: 'menu' },
     el('summary', { 'aria-label': `${label}: ${summary}` }, summary),
-    el(
-      'div',
-      { class: 'sheet' },
-      search,
-      list,
-      el(
-        'div',
-        { class: 'actions' },
-        button(
-          'Apply',
-          () => {
-            menu.open = false;
-          },
-          { class: 'primary' },
-        ),
-        button('All', () => {
-          picked.clear();
-          menu.open = false;
-        }),
-      ),
-    ),
+    sheet,
   );
   let options: readonly Option[] | null = null;
   const draw = () => {
@@ -77,6 +78,10 @@ export function multiSelect(
       if (!isSame) onChange([...picked]);
       return;
     }
+    // Wherever the filters wrap, it stays on the page.
+    sheet.classList.remove('leftward');
+    const isCut = sheet.getBoundingClientRect().right > document.documentElement.clientWidth;
+    sheet.classList.toggle('leftward', isCut);
     search.focus();
     if (options !== null) return;
     try {

@@ -112,6 +112,10 @@ export function errorBox(error: unknown, remedies: Remedies): HTMLElement {
       again('Try again', remedies),
     );
   }
+  if (status === 400) {
+    const advice = 'Change the filters above, or choose another organisation.';
+    return messageBox('error', title, [sentence(message), advice], again('Try again', remedies));
+  }
   const retry =
     retryAfterSeconds === null ? again('Try again', remedies) : later(retryAfterSeconds, remedies);
   return messageBox('error', title, [sentence(message), ...quoted], retry);
