@@ -36,9 +36,7 @@ export async function runAnalytics(args: readonly string[]): Promise<number> {
  * asked for has the same code, and is none.
  */
 function isMissingCommand(error: unknown): boolean {
-  return (
-    error instanceof CommanderError && error.code === 'commander.help' && error.exitCode !== 0
-  );
+  return error instanceof CommanderError && error.code === 'commander.help' && error.exitCode !== 0;
 }
 
 function missingCommand(program: Command, args: readonly string[]): UsageError {
