@@ -42,10 +42,7 @@ export async function seedIfEmpty(
 }
 
 /** A request must be answered within a second; a seed may wait for a slow machine. */
-export async function acceptPatiently(
-  sink: EventSink,
-  events: readonly UsageEvent[],
-): Promise<void> {
+async function acceptPatiently(sink: EventSink, events: readonly UsageEvent[]): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       await sink.accept(events);
