@@ -3,6 +3,7 @@ import type { Settings } from '../env.ts';
 import { messageOf, ServiceError } from '../errors.ts';
 import { type Client, type DriverName, openPool, type Pool, type TextRow } from './driver.ts';
 import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
+import { createTurns } from './turns.ts';
 
 export type { TextRow } from './driver.ts';
 
@@ -55,8 +56,9 @@ export interface Database extends Queryable {
 export interface DatabaseOptions {
   url: string;
   driver?: Settings['DATABASE_DRIVER'];
+  /** How many may be used at once; one more looks whether the server is there while others wait. */
   connectionsMax?: number;
-  /** How long to wait for a connection, and for its first answer, before giving up as unavailable. */
+  /** How long connecting and the first answer may take together, before giving up as unavailable. */
   patienceMs?: number;
   statementTimeoutMs?: number;
   name?: string;
@@ -64,6 +66,9 @@ export interface DatabaseOptions {
 
 /** Contract: a request that cannot be served because a store is away answers within a second. */
 const requestPatienceMs = 800;
+
+/** How long to wait while all connections are at work and the server answers. */
+const turnWaitMaxMs = 10_000;
 
 /**
  * A process that froze, or a machine that went away without a word, must not keep its locks: the
@@ -78,16 +83,18 @@ const idleInSnapshotMaxMs = 30_000;
  * must not wait for them.
  *
  * Every method throws ServiceError `unavailable` when the server cannot be reached or does not
- * answer in time, and the driver's own error otherwise.
+ * answer in time, when all connections are taken for too long or too many wait for one, and the
+ * driver's own error otherwise.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { patienceMs = requestPatienceMs, statementTimeoutMs = 30_000 } = options;
+  const { connectionsMax = 10, patienceMs = requestPatienceMs } = options;
+  const { statementTimeoutMs = 30_000 } = options;
   const driver = driverOf(options);
   let opening: Promise<Pool> | undefined;
   const pool = () => {
     opening ??= openPool(driver, {
       url: options.url,
-      connectionsMax: options.connectionsMax ?? 10,
+      connectionsMax: connectionsMax + 1,
       connectTimeoutMs: patienceMs,
       // The server's own limit answers first; this one is for a server that no longer answers.
       queryTimeoutMs: statementTimeoutMs + 5_000,
@@ -96,10 +103,30 @@ export function openDatabase(options: DatabaseOptions): Database {
     return opening;
   };
 
+  const turns = createTurns({
+    atOnceMax: connectionsMax,
+    waitMaxMs: Math.max(turnWaitMaxMs, patienceMs),
+    look,
+  });
+
   async function withClient<T>(
-    work: (client: Client) => Promise<T>,
+    work: (client: Client, dueMs: number) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
+    await turns.take();
+    try {
+      return await onConnection(work, signal);
+    } finally {
+      turns.giveBack();
+    }
+  }
+
+  /** `dueMs` is when the server is to have answered for the first time. */
+  async function onConnection<T>(
+    work: (client: Client, dueMs: number) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const dueMs = performance.now() + patienceMs;
     const client = await connect();
     let isReleased = false;
     const release = (destroy: boolean) => {
@@ -110,7 +137,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     signal?.addEventListener('abort', destroy, { once: true });
     try {
       signal?.throwIfAborted();
-      const result = await work(client);
+      const result = await work(client, dueMs);
       release(false);
       return result;
     } catch (error) {
@@ -127,8 +154,26 @@ export function openDatabase(options: DatabaseOptions): Database {
     try {
       return await (await pool()).connect();
     } catch (error) {
-      throw asUnavailable(error);
+      const cause = asUnavailable(error);
+      // That it has too many connections is an answer: those at work may be fine.
+      if (sqlState(error) === undefined) turns.refuse(cause);
+      throw cause;
     }
+  }
+
+  async function firstAnswer(client: Client, text: string, dueMs: number): Promise<void> {
+    const leftMs = Math.max(0, dueMs - performance.now());
+    try {
+      await within(leftMs, client.query(text, []), 'it does not answer');
+    } catch (error) {
+      // Those who wait would find out one after the other.
+      if (error instanceof DeadlineError) turns.refuse(asUnavailable(error));
+      throw error;
+    }
+  }
+
+  function look(): Promise<void> {
+    return onConnection((client, dueMs) => firstAnswer(client, 'select 1', dueMs));
   }
 
   return {
@@ -137,7 +182,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       inSqlSpan(text, () => withClient((client) => run(client, text, values))),
     transaction: ({ mode = 'write', prelude = '', tenant, ...limits }, work) =>
       inTransactionSpan(() =>
-        withClient(async (client) => {
+        withClient(async (client, dueMs) => {
           const idleMs =
             mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
           const begin = [
@@ -153,9 +198,7 @@ export function openDatabase(options: DatabaseOptions): Database {
             prelude,
           ].join('; ');
           try {
-            await inSqlSpan('begin', () =>
-              within(patienceMs, client.query(begin, []), 'it does not answer'),
-            );
+            await inSqlSpan('begin', () => firstAnswer(client, begin, dueMs));
             const result = await work({
               query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
               cursor: (text, values, rowsPerFetch) =>
@@ -296,13 +339,6 @@ function webSocketErrorIn(thrown: unknown): Error | undefined {
 }
 
 function unavailable(error: Error): ServiceError {
-  const reason = `the database is not available: ${reasonOf(error)}`;
+  const reason = `the database is not available: ${messageOf(error)}`;
   return new ServiceError('unavailable', reason, [], error);
-}
-
-/** The pool's own message speaks of connecting, but all connections may just be taken. */
-function reasonOf(error: Error): string {
-  return error.message.includes('timeout exceeded when trying to connect')
-    ? 'no connection was to be had in time (it does not answer, or too many requests wait)'
-    : messageOf(error);
 }
