@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { runScript } from './run-script.ts';
 
 new Command('npm run audit --')

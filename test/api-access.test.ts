@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { roles as everyRole } from '../shared/access.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { openFolderStore } from '../shared/platform/object-store/folder-store.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';

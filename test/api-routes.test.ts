@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { serve } from '../shared/http/serve.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { saveNames } from '../shared/preparation/catalog.ts';

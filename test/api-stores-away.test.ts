@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { readSettings } from '../shared/platform/env.ts';
 import { deleteBucket } from './support/bucket.ts';

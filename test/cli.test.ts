@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeEvent } from '../shared/events/usage-event.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { analyticsCommand } from './support/analytics-command.ts';

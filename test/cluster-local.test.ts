@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { buildFunctions } from '../scripts/build.ts';
 import type { PodEvent } from '../scripts/cluster-local/cluster-event.ts';
 import { keptWarm } from '../scripts/cluster-local/kept-warm.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { deadLetterQueueOf } from '../shared/dead-letters/dead-letters.ts';
 import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';

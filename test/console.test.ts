@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readReplayOptions } from '../scripts/replay/options.ts';
 import { replay } from '../scripts/replay/run.ts';
 import { sampleEvents, sampleModels, sampleOrgs } from '../scripts/sample-events.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { alertGroups } from '../scripts/dashboards/alerts.ts';
 import { generatedFiles } from '../scripts/dashboards/files.ts';
 import { defaultRunbook, runbookSection } from '../scripts/dashboards/rule.ts';

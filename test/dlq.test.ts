@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listLetters } from '../scripts/dlq/list.ts';
 import { deadLetterQueueOf, sendRejects } from '../shared/dead-letters/dead-letters.ts';
 import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { docsApp } from '../functions/docs/app.ts';
 import { readPageFiles } from '../functions/docs/page-files.ts';
 import { docsPageFile, llmsFile } from '../scripts/docs-page.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { exportWorkerApp } from '../functions/export-worker/app.ts';
 import { freePort } from '../scripts/services/free-port.ts';
 import { httpApp } from '../shared/http/app.ts';

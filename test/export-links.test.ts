@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { type ObjectStore, openObjectStore } from '../shared/platform/object-store/object-store.ts';

@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { functionNames } from '../scripts/build.ts';
 import { uploaded } from '../scripts/deploy/upload.ts';
 import { freePort } from '../scripts/services/free-port.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { encodeEvent } from '../shared/events/usage-event.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';

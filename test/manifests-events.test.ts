@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { exportRequestedType } from '../shared/exports/requested.ts';
 import { pingType } from '../shared/http/ping.ts';
 import { functionRoutes } from './support/function-routes.ts';

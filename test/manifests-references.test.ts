@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { overlays } from '../scripts/knative/render.ts';
 import { roles } from '../shared/access.ts';
 import { labelSelector, selects } from './support/label-selector.ts';

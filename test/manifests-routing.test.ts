@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { functionRoutes } from './support/function-routes.ts';
 import { describeOverlays } from './support/manifests.ts';
 import { pathsOf, readVirtualService, ruleFor } from './support/virtual-service.ts';

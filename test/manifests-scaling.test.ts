@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { readSettings, streamPartitions } from '../shared/platform/env.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesObject } from '../scripts/knative/render.ts';
 import { readSettings, settingNames } from '../shared/platform/env.ts';
 import { dataOf, environmentOf } from './support/manifest-environment.ts';

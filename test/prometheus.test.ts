@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { alertGroups } from '../scripts/dashboards/alerts.ts';
 import { ruleGroups } from '../scripts/dashboards/rules-file.ts';
 import { runPrometheus } from '../scripts/services/prometheus.ts';

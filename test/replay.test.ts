@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readReplayOptions } from '../scripts/replay/options.ts';
 import { type ReplayReport, replay } from '../scripts/replay/run.ts';
 import { type Server, serve } from '../shared/http/serve.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { connect } from 'amqplib';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Actor } from '../scripts/cli/actor.ts';
 import { sampleModels, sampleOrgs } from '../scripts/sample-events.ts';
 import { type SeedOptions, seed } from '../scripts/seed/run.ts';

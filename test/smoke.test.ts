@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { sampleOrgs } from '../scripts/sample-events.ts';
 import { freePort } from '../scripts/services/free-port.ts';
 import { sections } from '../scripts/smoke/check.ts';

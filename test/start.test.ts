@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { readSettings } from '../shared/platform/env.ts';
 import { openS3Store } from '../shared/platform/object-store/s3-store.ts';

@@ -2,7 +2,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { exportSPKI, importJWK } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type AuditLog, auditLog } from './support/audit-log.ts';
 import { actorHeaders } from './support/event-json.ts';
 import { type System, startSystem } from './support/system.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Operation } from '../../shared/openapi/operation.ts';
 
 const etag = { ETag: 'Changes when the document does.' };

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import { usageEventSchema } from '../../shared/events/usage-event.ts';
 import { cloudEventSchema } from '../../shared/http/cloud-event.ts';

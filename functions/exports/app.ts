@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type AccessRequest, type Role, roles } from '../../shared/access.ts';
 import {
   createExportJob,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import { exportFormats, exportStatuses, granularityNames } from '../../shared/exports/job.ts';
 import {

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ExportRequest, exportFormats } from '../../shared/exports/job.ts';
 import { mediaType, readJson } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';

@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { Access } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeEvent } from '../../shared/events/usage-event.ts';
 import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { openApi } from './api.ts';

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Figure } from './figure.ts';
 import { performanceDocument } from './performance-document.ts';
 import type { Report } from './report.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
-import { z } from 'zod';
+import * as z from 'zod';
 import { faultsOf } from '../../shared/platform/errors.ts';
 import { saveNames } from '../../shared/preparation/catalog.ts';
 import { openOperatorDatabase } from '../cli/operator-database.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { exportJob, exportsAnswer } from '../../functions/exports/openapi.ts';
 import { orgsAnswer, usageAnswer } from '../../functions/usage/openapi.ts';
 import { literalOf } from '../../shared/decimal-json.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { Settings } from '../../shared/platform/env.ts';
 import type { Actor } from './actor.ts';

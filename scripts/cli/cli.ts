@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { checkOptions } from './command-line.ts';
 import { exitCodes } from './failure.ts';
 

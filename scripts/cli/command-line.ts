@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { UsageError } from './failure.ts';
 
 /**

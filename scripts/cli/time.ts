@@ -1,5 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseInstant } from '../../shared/queries/instant.ts';
 
 /** What may be given for a time, for the end of a sentence that says that something else was. */

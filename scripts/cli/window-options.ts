@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { granularities, isTimeZone } from '../../shared/queries/time-window.ts';
 import { groupings } from '../../shared/queries/usage-query.ts';
 import { UsageError } from './failure.ts';

@@ -1,5 +1,5 @@
 import { Temporal } from 'temporal-polyfill';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** ISO 8601, as Eventing writes durations: `PT0.5S` → 500. */
 export const isoDurationMs = z.string().transform((text, context) => {

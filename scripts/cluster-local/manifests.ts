@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { faultsOf } from '../../shared/platform/errors.ts';
 import type { KubernetesObject } from '../knative/render.ts';
 import { goDurationMs, isoDurationMs } from './duration.ts';

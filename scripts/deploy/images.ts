@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMap, isSeq, parse, parseDocument, stringify, YAMLSeq } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Overlay } from '../knative/render.ts';
 import type { DeployedFunction } from './functions.ts';
 import { command, file, root, type Step } from './step.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../../shared/platform/errors.ts';
 import { runCommand } from '../services/run-command.ts';
 import { func, kubectl } from '../tools/deploy-tools.ts';

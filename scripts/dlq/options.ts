@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { countOption, uuidOption } from '../cli/command-line.ts';
 import { UsageError } from '../cli/failure.ts';
 import { timeOption } from '../cli/time.ts';

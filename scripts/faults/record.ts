@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import * as z from 'zod';
 import { machine } from '../bench/report.ts';
 import { postgresBinDir, RABBITMQ_SERVER } from '../services/debian.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const probePath = z.string().startsWith('/');
 const quantities = z.strictObject({ cpu: z.string(), memory: z.string() });

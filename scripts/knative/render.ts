@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { runCommand } from '../services/run-command.ts';
 
 /** The clusters there are manifests for: folders of `knative/overlays`. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../../shared/platform/errors.ts';
 import { type Actor, actorHeaders } from '../cli/actor.ts';
 import { UnavailableError } from '../cli/failure.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Settings } from '../../shared/platform/env.ts';
 import { actorOf, apiForm, urlOf, withApi } from '../cli/api-options.ts';
 import { UsageError } from '../cli/failure.ts';

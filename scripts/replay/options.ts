@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Settings } from '../../shared/platform/env.ts';
 import { jsonForm, withJson } from '../cli/api-options.ts';
 import { readOptions, uuidOption, waitOption } from '../cli/command-line.ts';

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseKeepingCosts } from '../../shared/decimal-json.ts';
 import { messageOf } from '../../shared/platform/errors.ts';
 import { UsageError } from '../cli/failure.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Settings } from '../../shared/platform/env.ts';
 import { jsonForm, withJson } from '../cli/api-options.ts';
 import { countOption, waitOption } from '../cli/command-line.ts';

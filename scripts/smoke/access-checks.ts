@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { tenantOf } from '../cli/actor.ts';
 import { type Answer, readJson, unexpected } from './answer.ts';
 import { type Seen, SkipCheck } from './check.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { literalOf, parseKeepingCosts } from '../../shared/decimal-json.ts';
 import { faultsOf } from '../../shared/platform/errors.ts';
 import { CheckFailure, type Failure } from './check.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeEvent } from '../../shared/events/usage-event.ts';
 import { readJson, serverTimeMs, unexpected } from './answer.ts';
 import type { Seen } from './check.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parse } from 'csv-parse/sync';
-import { z } from 'zod';
+import * as z from 'zod';
 import { tenantOf } from '../cli/actor.ts';
 import { type Answer, readJson, sumsForm, unexpected } from './answer.ts';
 import { type Seen, SkipCheck } from './check.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { duration, type Settings } from '../../shared/platform/env.ts';
 import { type Actor, tenantRoles } from '../cli/actor.ts';
 import {

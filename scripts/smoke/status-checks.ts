@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { readJson, unexpected } from './answer.ts';
 import { type Seen, SkipCheck } from './check.ts';
 import type { SmokeContext } from './context.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** How many events the clock asked for, how many were sent, and how many the broker has confirmed. */
 export const offeredForm = z.object({ due: z.int(), sent: z.int(), confirmed: z.int() });

@@ -5,7 +5,7 @@
  * `inFlightMax` wait for confirms. Reads SOAK_RATE, SOAK_SECONDS, RABBITMQ_URL, RABBITMQ_STREAM.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeEvent } from '../../shared/events/usage-event.ts';
 import { connectBroker } from '../../shared/platform/broker/stream.ts';
 import { soakEvent } from './event.ts';

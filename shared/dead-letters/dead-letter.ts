@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { decodeMessage, type EventRules, type UsageEvent } from '../events/usage-event.ts';
 import type { QueuedMessage } from '../platform/broker/queue-browser.ts';
 import { reasonsOf } from './dead-letters.ts';

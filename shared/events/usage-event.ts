@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { literalOf, parseKeepingCosts } from '../decimal-json.ts';
 import { type Fault, faultsOf } from '../platform/errors.ts';
 import { parseInstant } from '../queries/instant.ts';

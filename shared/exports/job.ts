@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { decimal } from '../decimal-json.ts';
 import type { Database, Queryable } from '../platform/database/db.ts';
 import { ServiceError } from '../platform/errors.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Cache } from '../platform/cache.ts';
 import type { Database, Queryable } from '../platform/database/db.ts';
 import type { PendingBatches } from '../rollups/pending-batches.ts';

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
 import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
 import { type TraceHeaders, traceIn } from '../platform/telemetry/tracing.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { faultsOf, ServiceError } from '../platform/errors.ts';
 import type { CloudEvent } from './cloud-event.ts';
 

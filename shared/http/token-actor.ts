@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Actor, subjectMaxLength } from '../access.ts';
 import { ServiceError } from '../platform/errors.ts';
 import type { AppEnv } from './context.ts';

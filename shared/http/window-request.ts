@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Settings } from '../platform/env.ts';
 import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
 import { parseInstant } from '../queries/instant.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What answers have in common. They say what is sent, and parse nothing. */
 

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Role } from '../access.ts';
 import type { ErrorCode, Fault } from '../platform/errors.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { uuid } from './answer-parts.ts';
 import { exampleIds } from './examples.ts';
 import type { Json, JsonSchemas } from './json-schema.ts';

@@ -101,8 +101,8 @@ const connectMaxMs = 2_000;
 
 function redisServer(url: string): CacheServer {
   const open = async () => {
-    const { createClient } = await import('@redis/client');
-    const client = createClient({
+    const { default: redis } = await import('@redis/client');
+    const client = redis.createClient({
       url,
       // While the server is away a command fails at once instead of waiting for its return.
       disableOfflineQueue: true,

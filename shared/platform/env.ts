@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Thrown when the environment does not parse: one message that names every fault. */
 export class SettingsError extends Error {

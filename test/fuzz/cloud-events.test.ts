@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Server, serve } from '../../shared/http/serve.ts';
 import { eventJson } from '../support/event-json.ts';
 import { corpusFiles, fuzzRuns } from '../support/fuzz.ts';

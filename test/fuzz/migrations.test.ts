@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { migrate } from '../../shared/preparation/migrate.ts';
 import { emptyDatabase, type TestDatabase } from '../support/database.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { eventJson, jsonPost } from '../support/event-json.ts';
 import { corpusLines, fuzzRuns } from '../support/fuzz.ts';
 import {

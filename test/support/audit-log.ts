@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Settings } from '../../shared/platform/env.ts';
 import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { statLook, tableLook, timeSeriesLook } from './panel-looks.ts';
 
 /** Our dashboards as Grafana reads them: what it needs, and nothing that we did not mean. */

@@ -1,5 +1,5 @@
 import { connect } from 'amqplib';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface DeadLetter {
   content: Buffer;

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { openWorkerDatabase } from '../../functions/export-worker/database.ts';
 import { createExportWorker, type ExportWorker } from '../../functions/export-worker/worker.ts';
 import { eventStorage } from '../../shared/events/event-storage.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parse } from 'csv-parse/sync';
 import { expect } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   createExportJob,
   type ExportJob,

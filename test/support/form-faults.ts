@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { faultsOf } from '../../shared/platform/errors.ts';
 
 /** What a form finds wrong with a value, each fault behind the path of the value. */

@@ -8,7 +8,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { parse, stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type KubernetesObject, parseObjects } from '../../scripts/knative/render.ts';
 import {
   groupList,

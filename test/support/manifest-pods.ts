@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
 
 const keyRef = z.strictObject({ name: z.string(), key: z.string() });

@@ -11,7 +11,7 @@ import * as batch from 'kubernetes-models/batch/v1';
 import * as networking from 'kubernetes-models/networking.k8s.io/v1';
 import * as policy from 'kubernetes-models/policy/v1';
 import * as core from 'kubernetes-models/v1';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
 import { messageOf } from '../../shared/platform/errors.ts';
 import { formFaults } from './form-faults.ts';

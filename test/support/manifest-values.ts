@@ -1,5 +1,5 @@
 import { Cron } from 'croner';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
 import { isTimeZone } from '../../shared/queries/time-window.ts';
 import { formFaults } from './form-faults.ts';

@@ -1,5 +1,5 @@
 import { BlockList, isIPv6 } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { KubernetesObject } from '../../scripts/knative/render.ts';
 import { labelSelector, selects } from './label-selector.ts';
 

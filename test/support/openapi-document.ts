@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const json = z.record(z.string(), z.unknown());
 const referenced = z.strictObject({ $ref: z.string().startsWith('#/components/headers/') });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 import { bodyMaxBytes } from '../../shared/http/app.ts';
 import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { actorHeaders, eventJson, jsonPost } from './event-json.ts';

@@ -1,5 +1,5 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { until } from './until.ts';
 
 const value = z.record(z.string(), z.unknown());

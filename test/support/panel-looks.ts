@@ -14,7 +14,7 @@ import {
   VisibilityMode,
   VizOrientation,
 } from '@grafana/schema';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What each kind of panel may say of its look: the fields that we mean, with the values that

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createClient } from '@redis/client';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface UpstashRelay {
   url: string;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 const uri = z.union([
   z.strictObject({ exact: z.string() }),

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { exportFormats, exportStatuses } from '../../../shared/exports/job.ts';
 import { duration } from '../../../shared/platform/env.ts';
 import { apiForm, jsonForm, orgForm, withApi, withJson, withOrg } from '../api-options.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { defineReplay, replayForm, replayOptions } from '../../replay/options.ts';
 import { defineSeed, seedForm, seedOptions } from '../../seed/options.ts';
 import { defineSmoke, smokeForm, smokeOptions } from '../../smoke/options.ts';

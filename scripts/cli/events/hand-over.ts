@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { openHttpTarget } from '../../publish/http-target.ts';
 import type { Outgoing, Target } from '../../publish/outgoing.ts';
 import { sendAll } from '../../publish/send.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { problem } from '../../../shared/openapi/answer-parts.ts';
 import { arrayOf } from '../../publish/http-target.ts';
 import type { Outgoing, Refusal, Target } from '../../publish/outgoing.ts';

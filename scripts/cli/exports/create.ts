@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { jobForm } from '../answers.ts';
 import { UsageError } from '../failure.ts';
 import { readModelNames } from '../models.ts';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { orgsForm } from '../answers.ts';
 import { openApi } from '../api.ts';
 import { actorOf, type apiForm, type jsonForm, urlOf } from '../api-options.ts';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { reliabilityAnswer } from '../../../functions/reliability/openapi.ts';
 import { say, sayJsonText } from '../output.ts';
 import { printable } from '../printable.ts';

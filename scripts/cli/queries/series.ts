@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { freshness } from '../../../shared/openapi/answer-parts.ts';
 import { type ModelNames, readModelNames } from '../models.ts';
 import { type OrgOptions, orgApiOf } from '../org-api.ts';

@@ -98,10 +98,10 @@ export async function connectBroker(
   url: string,
   { name = 'analytics-service', timeoutMs = 5_000 } = {},
 ): Promise<Broker> {
-  const { connect } = await import('amqplib');
+  const { default: amqplib } = await import('amqplib');
   let connection: ChannelModel;
   try {
-    connection = await connect(withHeartbeat(url), {
+    connection = await amqplib.connect(withHeartbeat(url), {
       timeout: timeoutMs,
       clientProperties: { connection_name: name },
     });

@@ -48,8 +48,8 @@ async function openPgPool(options: PoolOptions): Promise<Pool> {
         query: (text, values) => client.query(text, values),
         queryText: (text) => client.query<TextRow>({ text, rowMode: 'array', types: asText }),
         copyFrom: async (text, data) => {
-          const { from } = await import('pg-copy-streams');
-          const stream = client.query(from(text));
+          const { default: copy } = await import('pg-copy-streams');
+          const stream = client.query(copy.from(text));
           const finished = once(stream, 'finish');
           stream.end(data);
           await finished;

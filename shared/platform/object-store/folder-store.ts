@@ -13,7 +13,7 @@ import {
   stat,
 } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, ServiceError } from '../errors.ts';
 import { checkMetadata, storeBody } from './body.ts';
 import type { ObjectStore } from './object-store.ts';

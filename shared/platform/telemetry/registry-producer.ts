@@ -10,7 +10,7 @@ import {
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
 import type { Registry } from 'prom-client';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What prom-client really gives: its own types know neither the names of types nor metricName. */
 const valueForm = z.object({

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { UsageEvent } from '../../../shared/events/usage-event.ts';
 import { adminHeaders } from '../system.ts';
 
