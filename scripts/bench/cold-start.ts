@@ -13,8 +13,9 @@ const window = 'start=2026-01-01T00:00:00Z&end=2026-01-31T00:00:00Z';
 
 type FirstRequest = [path: string, options?: Parameters<ReturnType<typeof openApi>['send']>[1]];
 
-/** What each function is asked first: something that needs its stores. */
+/** What each function is asked first: something that needs its stores, where it has any. */
 const firstRequests: Readonly<Record<string, () => FirstRequest>> = {
+  console: () => ['/analytics/console'],
   docs: () => ['/analytics/v1/openapi.json'],
   events: () => [
     '/analytics/v1/events',
