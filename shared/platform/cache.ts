@@ -101,18 +101,8 @@ const connectMaxMs = 2_000;
 
 function redisServer(url: string): CacheServer {
   const open = async () => {
-    const { default: redis } = await import('@redis/client');
-    const client = redis.createClient({
-      url,
-      // While the server is away a command fails at once instead of waiting for its return.
-      disableOfflineQueue: true,
-      socket: {
-        connectTimeout: connectMaxMs,
-        reconnectStrategy: (tries) => Math.min(tries * 100, 2_000),
-      },
-    });
-    // Commands report their own failures; unhandled, this event would end the process.
-    client.on('error', () => {});
+    const { redisClient } = await import('./redis-client.ts');
+    const client = redisClient(url, connectMaxMs);
     // What is destroyed before it has its socket leaves that open, and the process alive.
     const hasSocket = new Promise<void>((resolve) => {
       client.once('connect', () => resolve());
