@@ -1,5 +1,5 @@
 import { localTime } from '../queries/time-window.ts';
-import { rawHistogram, usageSource } from '../queries/usage-query.ts';
+import { binsColumn, isNotEmpty, usageSource } from '../queries/usage-query.ts';
 import { windowRows } from '../queries/window-sql.ts';
 import { packedPercentiles } from '../rollups/histogram.ts';
 import { columnReader, csvLine, type ExportFormat, type ExportScope, textCell } from './format.ts';
@@ -39,11 +39,7 @@ const read = columnReader([
   'histogram',
 ]);
 
-const source = {
-  ...usageSource,
-  columns: `${usageSource.columns}, latency_histogram`,
-  rawColumns: `${usageSource.rawColumns}, ${rawHistogram}`,
-};
+const source = { ...usageSource, columns: [...usageSource.columns, binsColumn] };
 
 /**
  * Usage and reliability by local bucket, org, model and client. The histograms of a row come as
@@ -62,9 +58,10 @@ export function usageFormat({ request, plan, pending }: ExportScope): ExportForm
                sum(error_count + timeout_count + throttled_count)::bigint as errors,
                sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
                trim_scale(sum(cost_estimate_cents)) as cost_estimate_cents,
-               string_agg(array_to_string(latency_histogram, ','), ',') as histogram
+               string_agg(latency_bins, ',') as histogram
         from usage
         group by bucket, org_id, model_id, client_id
+        having ${isNotEmpty}
       )
       select bucket, org_id, orgs.name, model_id, models.name, client_id, invocations, errors,
              input_tokens, output_tokens, input_tokens + output_tokens, cost_estimate_cents,

@@ -2,8 +2,22 @@ import type { Queryable } from '../platform/database/db.ts';
 import { binValueMs, packedPercentiles, packSlots, slotCount } from '../rollups/histogram.ts';
 import type { PendingBatches } from '../rollups/pending-batches.ts';
 import { pointsMax, tooManyPoints, type WindowPlan } from './time-window.ts';
-import { type Grouping, groupColumns, rawCounts, rawHistogram, toGroup } from './usage-query.ts';
-import { type UsageFilter, Values, windowRows } from './window-sql.ts';
+import {
+  binsColumn,
+  countColumns,
+  type Grouping,
+  groupColumns,
+  isNotEmpty,
+  toGroup,
+} from './usage-query.ts';
+import {
+  keyColumn,
+  sumColumn,
+  type UsageFilter,
+  Values,
+  type WindowColumn,
+  windowRows,
+} from './window-sql.ts';
 
 export interface ReliabilitySums {
   invocations: number;
@@ -36,18 +50,24 @@ export interface ReliabilityAnswer {
 
 const topErrorsMax = 10;
 
-const reliabilitySource = {
-  daily: 'usage_daily',
-  hourly: 'usage_hourly',
-  columns: 'success_count, error_count, timeout_count, throttled_count, latency_histogram',
-  rawColumns: `${rawCounts}, ${rawHistogram}`,
+const rollups = { daily: 'usage_daily', hourly: 'usage_hourly' };
+/** How many bins a row's histogram has, also of one taken off. */
+const binCount: WindowColumn = {
+  name: 'bins',
+  rollup: 'cardinality(e.latency_histogram)',
+  less: 'cardinality(e.latency_histogram)',
+  raw: '1',
 };
+const countSource = { ...rollups, columns: [...countColumns, binCount] };
+const latencySource = { ...rollups, columns: [binsColumn] };
 
 const errorSource = {
   daily: 'error_daily',
   hourly: 'error_hourly',
-  columns: 'error_code, event_count',
-  rawColumns: `coalesce(e.error_code, ''), 1::bigint`,
+  columns: [
+    keyColumn('error_code', `coalesce(e.error_code, '')`),
+    sumColumn('event_count', '1::bigint'),
+  ],
   rawCondition: `e.status <> 'success'`,
 };
 
@@ -91,16 +111,21 @@ export async function reliabilityQuery(
   binsHereMax = defaultBinsHereMax,
 ): Promise<ReliabilityAnswer> {
   const values = new Values();
-  const usage = windowRows('usage', plan, pending, filter, reliabilitySource, values);
   const columns = ['bucket', ...groupColumns(grouping)];
   const groups = columns.join(', ');
   const rows = await snapshot.query<CountRow>(
-    `with ${usage}
+    `with ${windowRows('usage', plan, pending, filter, countSource, values)}, points as (
+       select ${groups}, sum(success_count) as success, sum(error_count) as error,
+              sum(timeout_count) as timeout, sum(throttled_count) as throttled, sum(bins) as bins
+       from usage
+       group by ${groups}
+       having ${isNotEmpty}
+     )
      select grouping(bucket) = 1 as is_total, ${groups},
-            sum(success_count)::bigint as success, sum(error_count)::bigint as error,
-            sum(timeout_count)::bigint as timeout, sum(throttled_count)::bigint as throttled,
-            sum(cardinality(latency_histogram))::float8 as bins
-     from usage
+            sum(success)::bigint as success, sum(error)::bigint as error,
+            sum(timeout)::bigint as timeout, sum(throttled)::bigint as throttled,
+            sum(bins)::float8 as bins
+     from points
      group by grouping sets ((${groups}), ())
      order by is_total desc, ${groups}
      limit ${pointsMax + 2}`,
@@ -109,8 +134,11 @@ export async function reliabilityQuery(
   const [total, ...points] = rows;
   if (total?.is_total !== true) throw new Error('the reliability query returned no totals');
   if (points.length > pointsMax) throw tooManyPoints(points.length);
+  const latencyValues = new Values();
+  const latency = windowRows('usage', plan, pending, filter, latencySource, latencyValues);
   const merge = (total.bins ?? 0) <= binsHereMax ? mergeHere : mergeInDatabase;
-  const percentiles = await merge(snapshot, usage, groups, values);
+  const percentiles =
+    points.length === 0 ? new Map() : await merge(snapshot, latency, groups, latencyValues);
   const toPoint = (row: CountRow) => toSums(row, percentiles.get(groupKey(row)));
   return {
     series: points.map((row) => ({ ...toGroup(row, plan), ...toPoint(row) })),
@@ -138,7 +166,7 @@ async function mergeHere(
   const rows = await snapshot.query<GroupRow & { packed: string }>(
     `with ${usage}
      select false as is_total, ${groups},
-            string_agg(array_to_string(latency_histogram, ','), ',') as packed
+            string_agg(latency_bins, ',') as packed
      from usage
      group by ${groups}`,
     values.list,
@@ -165,8 +193,8 @@ async function mergeInDatabase(
     `with ${usage}, bins as (
        select grouping(bucket) = 1 as is_total, ${groups}, bin, sum(events) as events
        from (
-         select ${groups}, (packed & 511) - 1 as bin, packed >> 9 as events
-         from usage, unnest(latency_histogram) as packed
+         select ${groups}, (abs(packed) & 511) - 1 as bin, sign(packed) * (abs(packed) >> 9) as events
+         from usage, unnest(string_to_array(latency_bins, ',')::bigint[]) as packed
        ) as unpacked
        group by grouping sets ((${groups}, bin), (bin))
      ), ranks as (
@@ -208,6 +236,7 @@ async function topErrors(
      select error_code, model_id, client_id, sum(event_count)::bigint as events
      from errors
      group by 1, 2, 3
+     having sum(event_count) > 0
      order by events desc, 1, 2, 3
      limit ${topErrorsMax}`,
     values.list,

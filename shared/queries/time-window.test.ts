@@ -12,6 +12,7 @@ import {
   pointsMax,
   type Range,
   type TimeWindow,
+  type WindowPlan,
 } from './time-window.ts';
 
 const quarterMs = hourMs / 4;
@@ -107,42 +108,98 @@ function covered(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { startMs, endMs }) => sum + endMs - startMs, 0);
 }
 
-test('daily, hourly and raw ranges are disjoint and cover the window exactly', () => {
+/** A plan's ranges in pieces of one hour, or less, each of one bucket, with the sign it counts by. */
+function pieces(
+  plan: WindowPlan,
+): { startMs: number; endMs: number; bucket: number; sign: number }[] {
+  const bucketAt = (ms: number) => plan.bucketStarts.findLastIndex((start) => start <= ms) + 1;
+  const found: ReturnType<typeof pieces> = [];
+  const add = (ranges: readonly Range[], sign: number, bucketOf: (ms: number) => number) => {
+    for (const range of ranges) {
+      for (let ms = range.startMs; ms < range.endMs; ) {
+        const endMs = Math.min(Math.floor(ms / hourMs + 1) * hourMs, range.endMs);
+        found.push({ startMs: ms, endMs, bucket: bucketOf(ms), sign });
+        ms = endMs;
+      }
+    }
+  };
+  add(plan.daily, 1, (ms) => bucketAt((Math.floor(ms / dayMs) + 0.5) * dayMs));
+  for (const { bucket, ...range } of plan.less) add([range], -1, () => bucket);
+  add(plan.hourly, 1, bucketAt);
+  // Raw rows are told apart one by one.
+  for (const range of plan.raw) {
+    const edges = plan.bucketStarts.filter((ms) => ms > range.startMs && ms < range.endMs);
+    for (const [index, startMs] of [range.startMs, ...edges].entries()) {
+      add([{ startMs, endMs: edges[index] ?? range.endMs }], 1, bucketAt);
+    }
+  }
+  return found;
+}
+
+test('daily less other hours, hourly and raw give each moment of the window once, to its own bucket', () => {
   fc.assert(
     fc.property(window, (asked) => {
       const plan = planWindow(asked);
-      const all = [...plan.daily, ...plan.hourly, ...plan.raw].sort(
-        (a, b) => a.startMs - b.startMs,
-      );
+      const counted = new Map<string, number>();
+      for (const { startMs, endMs, bucket, sign } of pieces(plan)) {
+        const key = `${bucket}/${startMs}/${endMs}`;
+        counted.set(key, (counted.get(key) ?? 0) + sign);
+      }
+      const once: Range[] = [];
+      for (const [key, times] of counted) {
+        const [bucket = 0, startMs = 0, endMs = 0] = key.split('/').map(Number);
+        if (times === 0) continue;
+        expect(times).toBe(1);
+        expect(startMs).toBeGreaterThanOrEqual(plan.bucketStarts[bucket - 1] ?? Number.NaN);
+        expect(endMs).toBeLessThanOrEqual(plan.bucketStarts[bucket] ?? asked.endMs);
+        once.push({ startMs, endMs });
+      }
       let atMs = asked.startMs;
-      for (const { startMs, endMs } of all) {
+      for (const { startMs, endMs } of once.sort((a, b) => a.startMs - b.startMs)) {
         expect(startMs).toBe(atMs);
-        expect(endMs).toBeGreaterThan(startMs);
         atMs = endMs;
       }
       expect(atMs).toBe(asked.endMs);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
-test('what is read from rollups are whole UTC days and hours, each within one bucket', () => {
+test('fewer hours are taken off a day than it keeps', () => {
+  fc.assert(
+    fc.property(window, (asked) => {
+      const { daily, less } = planWindow(asked);
+      const byDay = new Map<number, number>();
+      for (const { startMs, endMs } of less) {
+        const day = Math.floor(startMs / dayMs) * dayMs;
+        expect(endMs).toBeLessThanOrEqual(day + dayMs);
+        expect(daily.some((range) => range.startMs <= day && range.endMs > day)).toBe(true);
+        byDay.set(day, (byDay.get(day) ?? 0) + endMs - startMs);
+      }
+      for (const lessMs of byDay.values()) expect(lessMs).toBeLessThan(dayMs / 2);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('what is read from rollups are whole UTC days, and hours that are each within one bucket', () => {
   fc.assert(
     fc.property(window, (asked) => {
       const plan = planWindow(asked);
       const inner = plan.bucketStarts.slice(1);
-      const isSplit = (startMs: number, endMs: number) =>
-        inner.some((ms) => ms > startMs && ms < endMs);
       for (const [ranges, stepMs] of [
         [plan.daily, dayMs],
         [plan.hourly, hourMs],
+        [plan.less, hourMs],
       ] as const) {
         for (const { startMs, endMs } of ranges) {
-          for (let ms = startMs; ms < endMs; ms += stepMs) {
-            expect(ms % stepMs).toBe(0);
-            expect(isSplit(ms, ms + stepMs)).toBe(false);
-          }
-          expect(endMs % stepMs).toBe(0);
+          expect(endMs).toBeGreaterThan(startMs);
+          expect([startMs % stepMs, endMs % stepMs]).toEqual([0, 0]);
+        }
+      }
+      for (const { startMs, endMs } of plan.hourly) {
+        for (let ms = startMs; ms < endMs; ms += hourMs) {
+          expect(inner.some((edge) => edge > ms && edge < ms + hourMs)).toBe(false);
         }
       }
     }),
@@ -153,7 +210,7 @@ test('what is read from rollups are whole UTC days and hours, each within one bu
 test('an hour is clean or named unclean: raw ranges lie in unclean hours and at the edges alone', () => {
   fc.assert(
     fc.property(window, (asked) => {
-      const { clean, uncleanHours, raw, daily, hourly } = planWindow(asked);
+      const { clean, uncleanHours, raw, daily, less, hourly } = planWindow(asked);
       expect(clean.startMs % hourMs).toBe(0);
       expect(clean.endMs % hourMs).toBe(0);
       const unclean = new Set(uncleanHours);
@@ -167,7 +224,7 @@ test('an hour is clean or named unclean: raw ranges lie in unclean hours and at 
       }
       // Pending batches are added from `clean` without the unclean hours: just the rollups' part.
       const cleanMs = Math.max(0, clean.endMs - clean.startMs) - unclean.size * hourMs;
-      expect(cleanMs).toBe(covered(daily) + covered(hourly));
+      expect(cleanMs).toBe(covered(daily) - covered(less) + covered(hourly));
     }),
     { numRuns: 1_000 },
   );
@@ -270,7 +327,7 @@ describe('days when the clocks change', () => {
 
 describe('what is read where', () => {
   test('whole UTC days come from the daily rollup alone', () => {
-    const { daily, hourly, raw, bucketStarts } = plan(
+    const { daily, less, hourly, raw, bucketStarts } = plan(
       'day',
       'UTC',
       '2026-01-01T00:00:00Z',
@@ -278,19 +335,38 @@ describe('what is read where', () => {
     );
     expect(bucketStarts).toHaveLength(31);
     expect(covered(daily)).toBe(31 * dayMs);
-    expect([hourly, raw]).toEqual([[], []]);
+    expect([less, hourly, raw]).toEqual([[], [], []]);
+  });
+
+  test('a day of a zone is a UTC day less its first hours and with those of the next', () => {
+    const { daily, less, hourly, raw } = plan(
+      'day',
+      'America/New_York',
+      '2026-06-01T04:00:00Z',
+      '2026-06-04T04:00:00Z',
+    );
+    expect(covered(daily)).toBe(3 * dayMs);
+    expect(less.map(({ bucket, startMs, endMs }) => [bucket, (endMs - startMs) / hourMs])).toEqual([
+      [1, 4],
+      [2, 4],
+      [3, 4],
+    ]);
+    expect(covered(hourly)).toBe(3 * 4 * hourMs);
+    expect(raw).toEqual([]);
   });
 
   test('months of a zone need hours at their edges alone', () => {
-    const { daily, hourly, raw } = plan(
+    const { daily, less, hourly, raw } = plan(
       'month',
       'Europe/Berlin',
       '2025-12-31T23:00:00Z',
       '2026-03-31T22:00:00Z',
     );
-    expect(covered(hourly)).toBe((1 + 2 * 24 + 22) * hourMs);
-    // 1 to 30 January, 1 to 27 February, 1 to 30 March.
-    expect(covered(daily)).toBe(87 * dayMs);
+    // The last hour of each month is the first of the next: of December, January and February.
+    expect(covered(hourly)).toBe(3 * hourMs);
+    // Of January and February, and of March, which ends in summer time.
+    expect(less.map((range) => (range.endMs - range.startMs) / hourMs)).toEqual([1, 1, 2]);
+    expect(covered(daily)).toBe(90 * dayMs);
     expect(raw).toEqual([]);
   });
 

@@ -18,16 +18,19 @@ export interface TimeWindow extends Range {
 
 /**
  * How a window is answered exactly, whatever its edges (DESIGN 7). An hour is clean when it lies
- * wholly inside the window and inside one local bucket. `daily`, `hourly` and `raw` are disjoint
- * and together are the window; batches not yet folded are added from raw rows in clean hours.
+ * wholly inside the window and inside one local bucket. `daily` less `less`, `hourly` and `raw` are
+ * disjoint and together are the window; batches not yet folded are added from raw rows in clean
+ * hours.
  */
 export interface WindowPlan {
   window: TimeWindow;
   /** Where each local bucket that the window touches begins, ascending; the first may be before it. */
   bucketStarts: readonly number[];
-  /** Whole UTC days, to be read from the daily rollup. */
+  /** Whole UTC days, to be read from the daily rollup, each for the bucket that holds its noon. */
   daily: readonly Range[];
-  /** Clean hours outside those days, to be read from the hourly rollup. */
+  /** Hours of those days that are not of that bucket and window, to be taken off again. */
+  less: readonly HoursLess[];
+  /** Clean hours that those days leave, to be read from the hourly rollup. */
   hourly: readonly Range[];
   /** The rest, to be read from raw rows. */
   raw: readonly Range[];
@@ -35,6 +38,11 @@ export interface WindowPlan {
   clean: Range;
   /** Hours between those two that are not clean. */
   uncleanHours: readonly number[];
+}
+
+/** Hours to be taken off a bucket, by its number from 1. */
+export interface HoursLess extends Range {
+  bucket: number;
 }
 
 export const hourMs = 3_600_000;
@@ -83,21 +91,21 @@ export function planWindow(window: TimeWindow, { anyHours = false } = {}): Windo
     (a, b) => a - b,
   );
   const uncleanHours = floors(edges, hourMs);
-  const uncleanDays = new Set(floors(edges, dayMs));
   const clean = {
     startMs: Math.ceil(startMs / hourMs) * hourMs,
     endMs: Math.floor(endMs / hourMs) * hourMs,
   };
-  const daily: Range[] = [];
-  const hourly: Range[] = [];
-  for (const stretch of without(clean, uncleanHours, hourMs)) {
-    splitByDay(stretch, uncleanDays, daily, hourly);
-  }
+  const days = mostlyOneBucket(bucketStarts, window);
+  const taken = [
+    ...uncleanHours.map((ms) => ({ startMs: ms, endMs: ms + hourMs })),
+    ...days.map(({ startMs, endMs }) => ({ startMs, endMs })),
+  ].sort((a, b) => a.startMs - b.startMs);
   return {
     window,
     bucketStarts,
-    daily,
-    hourly,
+    daily: joined(days.map(({ dayStartMs: ms }) => ({ startMs: ms, endMs: ms + dayMs }))),
+    less: days.flatMap(hoursLess),
+    hourly: without(clean, taken),
     raw: rawRanges(uncleanHours, window),
     clean,
     uncleanHours: uncleanHours.filter((ms) => ms >= clean.startMs && ms < clean.endMs),
@@ -119,7 +127,7 @@ export function localTime(ms: number, timeZone: string): string {
     .toString({ timeZoneName: 'never' });
 }
 
-/** The whole steps (hours, days) that have an edge strictly inside, ascending, each once. */
+/** The whole steps that have an edge strictly inside, ascending, each once. */
 function floors(edges: readonly number[], stepMs: number): number[] {
   const found = edges
     .filter((ms) => ms % stepMs !== 0)
@@ -127,54 +135,77 @@ function floors(edges: readonly number[], stepMs: number): number[] {
   return found.filter((ms, index) => ms !== found[index - 1]);
 }
 
-/** What is left of a range without some of its steps. */
-function without(range: Range, holes: readonly number[], stepMs: number): Range[] {
+/** Most of a UTC day's hours: those of one bucket, by its number from 1, and of the window. */
+interface DayPart extends HoursLess {
+  dayStartMs: number;
+}
+
+/**
+ * The UTC days of which more hours belong to one bucket than do not, and which. Such a day is its
+ * row in the daily rollup less the other hours. A local day of New York, which is four or five hours
+ * of one UTC day and the rest of another, so takes ten hourly rows at most in place of twenty-four.
+ */
+function mostlyOneBucket(
+  bucketStarts: readonly number[],
+  { startMs, endMs, granularity }: TimeWindow,
+): DayPart[] {
+  const parts: DayPart[] = [];
+  if (granularity === 'hour') return parts;
+  let bucket = 1;
+  for (let day = Math.floor(startMs / dayMs) * dayMs; day < endMs; day += dayMs) {
+    // More than half of a day, if it is one stretch, holds its noon.
+    while ((bucketStarts[bucket] ?? endMs) <= day + dayMs / 2 && bucket < bucketStarts.length) {
+      bucket += 1;
+    }
+    const fromMs = Math.max(day, startMs, bucketStarts[bucket - 1] ?? startMs);
+    const toMs = Math.min(day + dayMs, endMs, bucketStarts[bucket] ?? endMs);
+    const part = {
+      startMs: Math.ceil(fromMs / hourMs) * hourMs,
+      endMs: Math.floor(toMs / hourMs) * hourMs,
+    };
+    if (part.endMs - part.startMs > dayMs / 2) parts.push({ ...part, dayStartMs: day, bucket });
+  }
+  return parts;
+}
+
+function hoursLess({ dayStartMs, startMs, endMs, bucket }: DayPart): HoursLess[] {
+  return [
+    { startMs: dayStartMs, endMs: startMs, bucket },
+    { startMs: endMs, endMs: dayStartMs + dayMs, bucket },
+  ].filter((range) => range.startMs < range.endMs);
+}
+
+/** What is left of a range without others, which are ascending and apart. */
+function without(range: Range, taken: readonly Range[]): Range[] {
   const left: Range[] = [];
-  let startMs = range.startMs;
-  for (const hole of holes) {
-    if (hole < range.startMs || hole >= range.endMs) continue;
-    if (hole > startMs) left.push({ startMs, endMs: hole });
-    startMs = hole + stepMs;
+  let { startMs } = range;
+  for (const hole of taken) {
+    if (hole.endMs <= range.startMs || hole.startMs >= range.endMs) continue;
+    if (hole.startMs > startMs) left.push({ startMs, endMs: hole.startMs });
+    startMs = hole.endMs;
   }
   if (startMs < range.endMs) left.push({ startMs, endMs: range.endMs });
   return left;
 }
 
-function splitByDay(
-  stretch: Range,
-  uncleanDays: ReadonlySet<number>,
-  daily: Range[],
-  hourly: Range[],
-): void {
-  const firstDay = Math.ceil(stretch.startMs / dayMs) * dayMs;
-  const endDay = Math.floor(stretch.endMs / dayMs) * dayMs;
-  let hourlyFrom = stretch.startMs;
-  for (let day = firstDay; day < endDay; day += dayMs) {
-    if (uncleanDays.has(day)) continue;
-    push(hourly, { startMs: hourlyFrom, endMs: day });
-    push(daily, { startMs: day, endMs: day + dayMs });
-    hourlyFrom = day + dayMs;
+/** Ascending ranges, joined where they touch. */
+function joined(ranges: readonly Range[]): Range[] {
+  const found: Range[] = [];
+  for (const { startMs, endMs } of ranges) {
+    const last = found.at(-1);
+    if (last?.endMs === startMs) last.endMs = endMs;
+    else found.push({ startMs, endMs });
   }
-  push(hourly, { startMs: hourlyFrom, endMs: stretch.endMs });
-}
-
-/** Adds a range, joined to the last one where they touch. */
-function push(ranges: Range[], range: Range): void {
-  if (range.startMs >= range.endMs) return;
-  const last = ranges.at(-1);
-  if (last?.endMs === range.startMs) last.endMs = range.endMs;
-  else ranges.push({ ...range });
+  return found;
 }
 
 function rawRanges(uncleanHours: readonly number[], window: Range): Range[] {
-  const ranges: Range[] = [];
-  for (const hour of uncleanHours) {
-    push(ranges, {
+  return joined(
+    uncleanHours.map((hour) => ({
       startMs: Math.max(hour, window.startMs),
       endMs: Math.min(hour + hourMs, window.endMs),
-    });
-  }
-  return ranges;
+    })),
+  );
 }
 
 /** Where each local bucket of a plan ends, which is where the next begins. */

@@ -3,7 +3,13 @@ import type { Queryable } from '../platform/database/db.ts';
 import { binSql, packSql } from '../rollups/histogram.ts';
 import type { PendingBatches } from '../rollups/pending-batches.ts';
 import { localTime, pointsMax, tooManyPoints, type WindowPlan } from './time-window.ts';
-import { type UsageFilter, Values, windowRows } from './window-sql.ts';
+import {
+  sumColumn,
+  type UsageFilter,
+  Values,
+  type WindowColumn,
+  windowRows,
+} from './window-sql.ts';
 
 export const groupings = ['model', 'client', 'model,client', 'none'] as const;
 export type Grouping = (typeof groupings)[number];
@@ -36,21 +42,38 @@ export const sumColumns = `
   sum(output_tokens)::text as output_tokens,
   trim_scale(sum(cost_estimate_cents))::text as cost_estimate_cents`;
 
-const countColumns = 'success_count, error_count, timeout_count, throttled_count';
-/** A raw event as a rollup row of one. */
-export const rawCounts = `
-  (e.status = 'success')::int::bigint, (e.status = 'error')::int::bigint,
-  (e.status = 'timeout')::int::bigint, (e.status = 'throttled')::int::bigint`;
+/** Sums that totals are made of. */
+const pointSums = `
+  sum(success_count + error_count + timeout_count + throttled_count)::bigint as invocations,
+  sum(error_count + timeout_count + throttled_count)::bigint as errors,
+  sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
+  sum(cost_estimate_cents) as cost_estimate_cents`;
 
-/** The latency of a raw event as a rollup's histogram. */
-export const rawHistogram = `array[${packSql(binSql('e.latency_ms'), '1::bigint')}]`;
+/** Of groups that hours taken off have left empty nothing is said. */
+export const isNotEmpty = 'sum(success_count + error_count + timeout_count + throttled_count) > 0';
+
+/** The statuses, counted: a raw event as a rollup row of one. */
+export const countColumns = ['success', 'error', 'timeout', 'throttled'].map((status) =>
+  sumColumn(`${status}_count`, `(e.status = '${status}')::int::bigint`),
+);
 
 export const usageSource = {
   daily: 'usage_daily',
   hourly: 'usage_hourly',
-  columns: `${countColumns}, input_tokens, output_tokens, cost_estimate_cents`,
-  rawColumns: `${rawCounts},
-    e.input_tokens::numeric, e.output_tokens::numeric, e.cost_estimate_cents`,
+  columns: [
+    ...countColumns,
+    sumColumn('input_tokens', 'e.input_tokens::numeric'),
+    sumColumn('output_tokens', 'e.output_tokens::numeric'),
+    sumColumn('cost_estimate_cents', 'e.cost_estimate_cents'),
+  ],
+};
+
+/** The latency histogram as text that `packedPercentiles` reads, and adds up when strung together. */
+export const binsColumn: WindowColumn = {
+  name: 'latency_bins',
+  rollup: `array_to_string(e.latency_histogram, ',')`,
+  less: `'-' || array_to_string(e.latency_histogram, ',-')`,
+  raw: `(${packSql(binSql('e.latency_ms'), '1::bigint')})::text`,
 };
 
 /** The columns that a grouping keeps apart beside the bucket. */
@@ -88,9 +111,17 @@ export async function usageQuery(
   const values = new Values();
   const groups = ['bucket', ...groupColumns(grouping)].join(', ');
   const rows = await snapshot.query<UsageRow>(
-    `with ${windowRows('usage', plan, pending, filter, usageSource, values)}
-     select grouping(bucket) = 1 as is_total, ${groups}, ${sumColumns}
-     from usage
+    `with ${windowRows('usage', plan, pending, filter, usageSource, values)}, points as (
+       select ${groups}, ${pointSums}
+       from usage
+       group by ${groups}
+       having ${isNotEmpty}
+     )
+     select grouping(bucket) = 1 as is_total, ${groups}, sum(invocations)::bigint as invocations,
+            sum(errors)::bigint as errors, sum(input_tokens)::text as input_tokens,
+            sum(output_tokens)::text as output_tokens,
+            trim_scale(sum(cost_estimate_cents))::text as cost_estimate_cents
+     from points
      group by grouping sets ((${groups}), ())
      order by is_total desc, ${groups}
      limit ${pointsMax + 2}`,

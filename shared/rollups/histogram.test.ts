@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { binOf, binSql, binValueMs, packedPercentiles, packSql } from './histogram.ts';
+import { binOf, binSql, binValueMs, packedPercentiles, packSql, slotCount } from './histogram.ts';
 
 const dayMs = 86_400_000;
 const errorMax = Math.tanh(0.02);
@@ -72,5 +72,28 @@ test('percentiles of packed histograms are those of their events, in any order o
       expect(packedPercentiles(packed)).toEqual(expected);
     }),
     { numRuns: 2_000 },
+  );
+});
+
+test('bins after a minus are taken off again, in any order', () => {
+  const histogram = fc.array(fc.integer({ min: 0, max: 458 }), { minLength: 1, maxLength: 30 });
+  const packed = (slots: number[], sign: string) => slots.map((slot) => `${sign}${512 + slot}`);
+  fc.assert(
+    fc.property(
+      histogram,
+      fc.array(fc.integer({ min: 0, max: 458 })),
+      fc.infiniteStream(fc.boolean()),
+      (kept, gone, order) => {
+        const [sum, expected] = [new Float64Array(slotCount), new Float64Array(slotCount)];
+        const bins = [...packed(kept, ''), ...packed(gone, '')];
+        for (const bin of packed(gone, '-')) {
+          if (order.next().value) bins.push(bin);
+          else bins.unshift(bin);
+        }
+        const alone = packedPercentiles(packed(kept, '').join(','), expected);
+        expect(packedPercentiles(bins.join(','), sum)).toEqual(alone);
+        expect(sum).toEqual(expected);
+      },
+    ),
   );
 });

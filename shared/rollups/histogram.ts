@@ -29,7 +29,7 @@ export function binOf(latencyMs: number): number {
 }
 
 const shares = [0.5, 0.95, 0.99];
-const [comma, zero] = [44, 48];
+const [comma, minus, zero] = [44, 45, 48];
 /** The low nine bits of a packed bin are its slot. */
 export const slotCount = 512;
 /** Every bin's value in whole milliseconds, by its place in the packing. */
@@ -38,51 +38,56 @@ const wholeMs = Array.from({ length: slotCount }, (_, slot) =>
 );
 /** Room for every bin, cleared after use: one histogram is read at a time. */
 const eventsBySlot = new Float64Array(slotCount);
+const everySlot = Array.from({ length: slotCount }, (_, slot) => slot);
 const slots: number[] = [];
 
 /**
  * p50, p95 and p99 in whole milliseconds of packed histograms, which may hold a bin several times:
  * the smallest bin that reaches its share of the events, as percentile_disc has it.
  *
- * Read by character and summed in an array: with split and a Map this took 4 s of 16 in an export
- * of 1.9 million rows, so 1.
+ * Read by byte and summed in an array. 307,000 bins took 19 ms with split, 13 by charCodeAt with a
+ * list of the slots met, sorted, and `%` (a call, for what may pass 31 bits), and so 4.
  *
- * @param packed bins in PostgreSQL's text form, separated by commas; at least one
+ * @param packed bins in PostgreSQL's text form, separated by commas; at least one. A minus before a
+ * bin takes its events off
  * @param sum has the events added, by slot, where several histograms have a total
  */
 export function packedPercentiles(
   packed: string,
   sum?: Float64Array,
 ): [p50: string, p95: string, p99: string] {
-  let number = 0;
-  let total = 0;
+  const { length } = packed;
+  let [number, sign, total] = [0, 1, 0];
+  let last = -1;
   let isAscending = true;
   slots.length = 0;
-  for (let index = 0; index <= packed.length; index += 1) {
-    const code = index === packed.length ? comma : packed.charCodeAt(index);
-    if (code !== comma) {
+  for (let index = 0; index <= length; index += 1) {
+    const code = index === length ? comma : packed.charCodeAt(index);
+    if (code >= zero) {
       number = number * 10 + code - zero;
-      continue;
+    } else if (code === minus) {
+      sign = -1;
+    } else {
+      const count = Math.floor(number / slotCount);
+      const slot = number - count * slotCount;
+      const events = sign * count;
+      eventsBySlot[slot] = (eventsBySlot[slot] ?? 0) + events;
+      total += events;
+      isAscending &&= slot > last;
+      if (isAscending) slots.push(slot);
+      last = slot;
+      number = 0;
+      sign = 1;
     }
-    const slot = number % 512;
-    const events = (number - slot) / 512;
-    const before = eventsBySlot[slot] ?? 0;
-    eventsBySlot[slot] = before + events;
-    total += events;
-    if (before === 0) {
-      isAscending &&= slot > (slots.at(-1) ?? -1);
-      slots.push(slot);
-    }
-    number = 0;
   }
-  // As a single histogram is anyway.
-  if (!isAscending) slots.sort((a, b) => a - b);
   const found: [string, string, string] = ['', '', ''];
   let [upto, share] = [0, 0];
-  for (const slot of slots) {
+  // A single histogram's bins are: it has few of the slots.
+  for (const slot of isAscending ? slots : everySlot) {
     const events = eventsBySlot[slot] ?? 0;
-    upto += events;
+    if (events === 0) continue;
     eventsBySlot[slot] = 0;
+    upto += events;
     if (sum !== undefined) sum[slot] = (sum[slot] ?? 0) + events;
     while (share < shares.length && upto >= (shares[share] ?? 1) * total) {
       found[share] = wholeMs[slot] ?? '';
