@@ -54,7 +54,8 @@ const rollups = { daily: 'usage_daily', hourly: 'usage_hourly' };
 /** How many bins a row's histogram has, also of one taken off. */
 const binCount: WindowColumn = {
   name: 'bins',
-  rollup: 'cardinality(e.latency_histogram)',
+  daily: 'cardinality(e.latency_histogram)',
+  hourly: 'cardinality(e.latency_histogram)',
   less: 'cardinality(e.latency_histogram)',
   raw: '1',
 };
@@ -134,48 +135,54 @@ export async function reliabilityQuery(
   const [total, ...points] = rows;
   if (total?.is_total !== true) throw new Error('the reliability query returned no totals');
   if (points.length > pointsMax) throw tooManyPoints(points.length);
-  const latencyValues = new Values();
-  const latency = windowRows('usage', plan, pending, filter, latencySource, latencyValues);
-  const merge = (total.bins ?? 0) <= binsHereMax ? mergeHere : mergeInDatabase;
-  const percentiles =
-    points.length === 0 ? new Map() : await merge(snapshot, latency, groups, latencyValues);
+  const read = (total.bins ?? 0) <= binsHereMax ? readHistograms : mergeInDatabase;
+  const decode =
+    points.length > 0 ? await read(snapshot, plan, pending, filter, groups) : noLatency;
+  // Sent before the histograms are decoded, so that the server works at the same time.
+  const errors = topErrors(snapshot, plan, pending, filter);
+  const percentiles = decode();
   const toPoint = (row: CountRow) => toSums(row, percentiles.get(groupKey(row)));
   return {
     series: points.map((row) => ({ ...toGroup(row, plan), ...toPoint(row) })),
     totals: toPoint(total),
-    topErrors: await topErrors(snapshot, plan, pending, filter),
+    topErrors: await errors,
   };
 }
+
+const noLatency = (): Percentiles => new Map();
 
 function groupKey(row: GroupRow): string {
   return row.is_total ? 'total' : `${row.bucket}/${row.model_id}/${row.client_id}`;
 }
 
 /**
- * Merges histograms that the database only strings together. Where it took the arrays apart, to
- * group and sort by bin, the answer for 31 days by model (6,200 daily rows, 307,000 bins) took 2.6 s,
- * on a busy machine, and 0.25 s this way; 64 MB of work_mem changed nothing, a hash of bins alone
- * took 0.8 s, and array_send is no faster than text.
+ * Histograms that the database only strings together, to be merged here. Where it took them apart,
+ * to group and sort by bin, the answer for 31 days by model (6,200 daily rows, 307,000 bins) took
+ * 2.6 s, on a busy machine, and 0.25 s this way; 64 MB of work_mem changed nothing, a hash of bins
+ * alone took 0.8 s, and array_send is no faster than text.
  */
-async function mergeHere(
+async function readHistograms(
   snapshot: Queryable,
-  usage: string,
+  plan: WindowPlan,
+  pending: PendingBatches,
+  filter: UsageFilter,
   groups: string,
-  values: Values,
-): Promise<Percentiles> {
+): Promise<() => Percentiles> {
+  const values = new Values();
   const rows = await snapshot.query<GroupRow & { packed: string }>(
-    `with ${usage}
-     select false as is_total, ${groups},
-            string_agg(latency_bins, ',') as packed
+    `with ${windowRows('usage', plan, pending, filter, latencySource, values)}
+     select false as is_total, ${groups}, string_agg(latency_bins, ',') as packed
      from usage
      group by ${groups}`,
     values.list,
   );
-  const sum = new Float64Array(slotCount);
-  const found: Percentiles = new Map();
-  for (const row of rows) found.set(groupKey(row), inMs(packedPercentiles(row.packed, sum)));
-  if (rows.length > 0) found.set('total', inMs(packedPercentiles(packSlots(sum))));
-  return found;
+  return () => {
+    const sum = new Float64Array(slotCount);
+    const found: Percentiles = new Map();
+    for (const row of rows) found.set(groupKey(row), inMs(packedPercentiles(row.packed, sum)));
+    found.set('total', inMs(packedPercentiles(packSlots(sum))));
+    return found;
+  };
 }
 
 function inMs([p50, p95, p99]: readonly [string, string, string]): [number, number, number] {
@@ -185,12 +192,14 @@ function inMs([p50, p95, p99]: readonly [string, string, string]): [number, numb
 /** For windows with more bins than should be read: slower, but only percentiles come back. */
 async function mergeInDatabase(
   snapshot: Queryable,
-  usage: string,
+  plan: WindowPlan,
+  pending: PendingBatches,
+  filter: UsageFilter,
   groups: string,
-  values: Values,
-): Promise<Percentiles> {
+): Promise<() => Percentiles> {
+  const values = new Values();
   const rows = await snapshot.query<GroupRow & { p50: number; p95: number; p99: number }>(
-    `with ${usage}, bins as (
+    `with ${windowRows('usage', plan, pending, filter, latencySource, values)}, bins as (
        select grouping(bucket) = 1 as is_total, ${groups}, bin, sum(events) as events
        from (
          select ${groups}, (abs(packed) & 511) - 1 as bin, sign(packed) * (abs(packed) >> 9) as events
@@ -211,12 +220,15 @@ async function mergeInDatabase(
      group by is_total, ${groups}`,
     values.list,
   );
-  return new Map(
-    rows.map((row) => {
-      const [p50, p95, p99] = [row.p50, row.p95, row.p99].map((bin) => Math.round(binValueMs(bin)));
-      return [groupKey(row), [p50 ?? 0, p95 ?? 0, p99 ?? 0]];
-    }),
-  );
+  return () =>
+    new Map(
+      rows.map((row) => {
+        const [p50, p95, p99] = [row.p50, row.p95, row.p99].map((bin) =>
+          Math.round(binValueMs(bin)),
+        );
+        return [groupKey(row), [p50 ?? 0, p95 ?? 0, p99 ?? 0]];
+      }),
+    );
 }
 
 async function topErrors(

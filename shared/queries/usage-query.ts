@@ -71,7 +71,8 @@ export const usageSource = {
 /** The latency histogram as text that `packedPercentiles` reads, and adds up when strung together. */
 export const binsColumn: WindowColumn = {
   name: 'latency_bins',
-  rollup: `array_to_string(e.latency_histogram, ',')`,
+  daily: 'e.latency_bins',
+  hourly: `array_to_string(e.latency_histogram, ',')`,
   less: `'-' || array_to_string(e.latency_histogram, ',-')`,
   raw: `(${packSql(binSql('e.latency_ms'), '1::bigint')})::text`,
 };

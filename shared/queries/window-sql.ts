@@ -31,9 +31,9 @@ export interface WindowSource {
 /** A column of the answer, and the SQL of ours that stands for it. */
 export interface WindowColumn {
   name: string;
-  /** In a row of `daily` or `hourly`. */
-  rollup: string;
-  /** The same where the row is taken off again. */
+  daily: string;
+  hourly: string;
+  /** In a row of `hourly` that is taken off a day's. */
   less: string;
   /** In a raw event. */
   raw: string;
@@ -41,12 +41,12 @@ export interface WindowColumn {
 
 /** A column that rows are told apart by. */
 export function keyColumn(name: string, raw: string): WindowColumn {
-  return { name, rollup: `e.${name}`, less: `e.${name}`, raw };
+  return { name, daily: `e.${name}`, hourly: `e.${name}`, less: `e.${name}`, raw };
 }
 
 /** A column that adds up. */
 export function sumColumn(name: string, raw: string): WindowColumn {
-  return { name, rollup: `e.${name}`, less: `-e.${name}`, raw };
+  return { ...keyColumn(name, raw), less: `-e.${name}` };
 }
 
 /**
@@ -79,7 +79,7 @@ export function windowRows(
 
   const parts: string[] = [];
   const add = (
-    kind: 'rollup' | 'less' | 'raw',
+    kind: keyof typeof timeOf,
     table: string,
     ranges: readonly Range[],
     where: readonly string[],
@@ -94,9 +94,9 @@ export function windowRows(
   if (plan.daily.length > 0) {
     // Not a day's noon, but bounds as much earlier: those are computed once.
     const noons = bind(plan.bucketStarts.map((ms) => ms - dayMs / 2));
-    add('rollup', source.daily, plan.daily, inRollup, `width_bucket(e.bucket_start, ${noons})`);
+    add('daily', source.daily, plan.daily, inRollup, `width_bucket(e.bucket_start, ${noons})`);
   }
-  add('rollup', source.hourly, plan.hourly, inRollup);
+  add('hourly', source.hourly, plan.hourly, inRollup);
   for (const { bucket, ...range } of plan.less) {
     add('less', source.hourly, [range], inRollup, values.bind(bucket, 'integer'));
   }
@@ -127,7 +127,12 @@ export function windowRows(
   )`;
 }
 
-const timeOf = { rollup: 'e.bucket_start', less: 'e.bucket_start', raw: 'e.occurred_at' } as const;
+const timeOf = {
+  daily: 'e.bucket_start',
+  hourly: 'e.bucket_start',
+  less: 'e.bucket_start',
+  raw: 'e.occurred_at',
+} as const;
 
 /** The condition on raw events `e` of an export's orgs and models within a range. */
 export function withinWindow(

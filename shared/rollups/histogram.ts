@@ -69,7 +69,8 @@ export function packedPercentiles(
       sign = -1;
     } else {
       const count = Math.floor(number / slotCount);
-      const slot = number - count * slotCount;
+      // A small integer to the compiler too.
+      const slot = (number - count * slotCount) | 0;
       const events = sign * count;
       eventsBySlot[slot] = (eventsBySlot[slot] ?? 0) + events;
       total += events;
