@@ -7,8 +7,8 @@ import {
   countColumns,
   type Grouping,
   groupColumns,
+  groupsOf,
   isNotEmpty,
-  toGroup,
 } from './usage-query.ts';
 import {
   keyColumn,
@@ -142,8 +142,9 @@ export async function reliabilityQuery(
   const errors = topErrors(snapshot, plan, pending, filter);
   const percentiles = decode();
   const toPoint = (row: CountRow) => toSums(row, percentiles.get(groupKey(row)));
+  const toGroup = groupsOf(plan);
   return {
-    series: points.map((row) => ({ ...toGroup(row, plan), ...toPoint(row) })),
+    series: points.map((row) => ({ ...toGroup(row), ...toPoint(row) })),
     totals: toPoint(total),
     topErrors: await errors,
   };
