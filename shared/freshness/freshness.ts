@@ -37,41 +37,59 @@ export async function readOrgTimes(
   pending: PendingBatches,
   modelId: string | null = null,
 ): Promise<OrgTimes> {
-  const models = await snapshot.query<{ model_id: string; last: Date; rollup: Date | null }>(
-    `select model_id, max(last_event_at) as last, max(last_rollup_at) as rollup
-     from (
-       select model_id, last_event_at, last_rollup_at
-       from freshness_status
-       where org_id = $1 and ($2::uuid is null or model_id = $2)
-       union all
-       select model_id, occurred_at, null
-       from usage_events
-       where org_id = $1 and ($2::uuid is null or model_id = $2)
-         and occurred_at >= $3 and occurred_at <= $4
-         and batch_id in (select unnest($5::bigint[]))
-     ) as times
-     group by model_id
+  const values = [orgId, modelId, new Date(pending.fromMs), new Date(pending.throughMs)];
+  const isPending = pending.ids.length > 0;
+  const rows = await snapshot.query<{
+    through: Date | null;
+    model_id: string | null;
+    last: Date;
+    rollup: Date | null;
+  }>(
+    `select through, model_id, last, rollup
+     from (${completeThrough}) as stored
+     left join (
+       select model_id, max(last_event_at) as last, max(last_rollup_at) as rollup
+       from (
+         select model_id, last_event_at, last_rollup_at
+         from freshness_status
+         where org_id = $1 and ($2::uuid is null or model_id = $2)
+         ${isPending ? `union all ${pendingTimes}` : ''}
+       ) as times
+       group by model_id
+     ) as models on true
      order by model_id`,
-    [orgId, modelId, new Date(pending.fromMs), new Date(pending.throughMs), pending.ids],
+    isPending ? [...values, pending.ids] : values.slice(0, 2),
   );
   return {
-    completeThrough: await readCompleteThrough(snapshot),
-    models: models.map(({ model_id, last, rollup }) => ({
-      modelId: model_id,
-      lastEventAt: last.toISOString(),
-      lastRollupAt: rollup?.toISOString() ?? null,
-    })),
+    completeThrough: rows[0]?.through?.toISOString() ?? null,
+    models: rows.flatMap(({ model_id: id, last, rollup }) =>
+      id === null
+        ? []
+        : {
+            modelId: id,
+            lastEventAt: last.toISOString(),
+            lastRollupAt: rollup?.toISOString() ?? null,
+          },
+    ),
   };
 }
 
+/** Times of events that are not in the rollups yet. */
+const pendingTimes = `
+  select model_id, occurred_at, null
+  from usage_events
+  where org_id = $1 and ($2::uuid is null or model_id = $2)
+    and occurred_at >= $3 and occurred_at <= $4
+    and batch_id in (select unnest($5::bigint[]))`;
+
 /** The least over the stream's partitions; null while one of them was never probed. */
+const completeThrough = `
+  select case when bool_and(complete_through is not null) then min(complete_through) end as through
+  from stream_offsets
+  where not retired`;
+
 export async function readCompleteThrough(snapshot: Queryable): Promise<string | null> {
-  const [row] = await snapshot.query<{ through: Date | null }>(
-    `select case when bool_and(complete_through is not null) then min(complete_through) end
-              as through
-     from stream_offsets
-     where not retired`,
-  );
+  const [row] = await snapshot.query<{ through: Date | null }>(completeThrough);
   return row?.through?.toISOString() ?? null;
 }
 

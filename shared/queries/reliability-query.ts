@@ -114,6 +114,7 @@ export async function reliabilityQuery(
   const values = new Values();
   const columns = ['bucket', ...groupColumns(grouping)];
   const groups = columns.join(', ');
+  const none = columns.map(() => 'null').join(', ');
   const rows = await snapshot.query<CountRow>(
     `with ${windowRows('usage', plan, pending, filter, countSource, values)}, points as (
        select ${groups}, sum(success_count) as success, sum(error_count) as error,
@@ -122,12 +123,13 @@ export async function reliabilityQuery(
        group by ${groups}
        having ${isNotEmpty}
      )
-     select grouping(bucket) = 1 as is_total, ${groups},
-            sum(success)::bigint as success, sum(error)::bigint as error,
-            sum(timeout)::bigint as timeout, sum(throttled)::bigint as throttled,
-            sum(bins)::float8 as bins
+     select false as is_total, ${groups}, success::bigint, error::bigint, timeout::bigint,
+            throttled::bigint, bins::float8
      from points
-     group by grouping sets ((${groups}), ())
+     union all
+     select true, ${none}, sum(success)::bigint, sum(error)::bigint, sum(timeout)::bigint,
+            sum(throttled)::bigint, sum(bins)::float8
+     from points
      order by is_total desc, ${groups}
      limit ${pointsMax + 2}`,
     values.list,

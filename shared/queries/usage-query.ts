@@ -110,7 +110,9 @@ export async function usageQuery(
   grouping: Grouping,
 ): Promise<UsageAnswer> {
   const values = new Values();
-  const groups = ['bucket', ...groupColumns(grouping)].join(', ');
+  const columns = ['bucket', ...groupColumns(grouping)];
+  const groups = columns.join(', ');
+  const none = columns.map(() => 'null').join(', ');
   const rows = await snapshot.query<UsageRow>(
     `with ${windowRows('usage', plan, pending, filter, usageSource, values)}, points as (
        select ${groups}, ${pointSums}
@@ -118,12 +120,13 @@ export async function usageQuery(
        group by ${groups}
        having ${isNotEmpty}
      )
-     select grouping(bucket) = 1 as is_total, ${groups}, sum(invocations)::bigint as invocations,
-            sum(errors)::bigint as errors, sum(input_tokens)::text as input_tokens,
-            sum(output_tokens)::text as output_tokens,
-            trim_scale(sum(cost_estimate_cents))::text as cost_estimate_cents
+     select false as is_total, ${groups}, invocations, errors, input_tokens::text,
+            output_tokens::text, trim_scale(cost_estimate_cents)::text as cost_estimate_cents
      from points
-     group by grouping sets ((${groups}), ())
+     union all
+     select true, ${none}, sum(invocations)::bigint, sum(errors)::bigint, sum(input_tokens)::text,
+            sum(output_tokens)::text, trim_scale(sum(cost_estimate_cents))::text
+     from points
      order by is_total desc, ${groups}
      limit ${pointsMax + 2}`,
     values.list,
