@@ -57,7 +57,9 @@ export function packedPercentiles(
   sum?: Float64Array,
 ): [p50: string, p95: string, p99: string] {
   const { length } = packed;
-  let [number, sign, total] = [0, 1, 0];
+  let number = 0;
+  let sign = 1;
+  let total = 0;
   let last = -1;
   let isAscending = true;
   slots.length = 0;
@@ -74,9 +76,11 @@ export function packedPercentiles(
       const events = sign * count;
       eventsBySlot[slot] = (eventsBySlot[slot] ?? 0) + events;
       total += events;
-      isAscending &&= slot > last;
-      if (isAscending) slots.push(slot);
-      last = slot;
+      if (isAscending) {
+        isAscending = slot > last;
+        last = slot;
+        slots.push(slot);
+      }
       number = 0;
       sign = 1;
     }
