@@ -20,6 +20,9 @@ const literalMark = `${mark}${crypto.getRandomValues(new BigUint64Array(1))}:`;
 const costNumber =
   /(?<!\\)"(costEstimateCents|inputCostCents|outputCostCents)"(\s*:\s*)(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=[\s,}])/g;
 
+/** No text has a cost number without this: to look for it first takes 0.1 us of 0.6. */
+const maybeCostNumber = /Cents"\s*:\s*[-\d]/;
+
 const kept = `"$1"$2"\\u0000${literalMark.slice(1)}$3"`;
 
 /**
@@ -28,7 +31,7 @@ const kept = `"$1"$2"\\u0000${literalMark.slice(1)}$3"`;
  * @throws SyntaxError as JSON.parse does.
  */
 export function parseKeepingCosts(text: string): unknown {
-  return JSON.parse(text.replace(costNumber, kept));
+  return JSON.parse(maybeCostNumber.test(text) ? text.replace(costNumber, kept) : text);
 }
 
 /** The digits of a number that `parseKeepingCosts` kept, or undefined for any other value. */

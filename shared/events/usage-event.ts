@@ -41,6 +41,7 @@ export type Decoded = { event: UsageEvent } | { faults: Fault[] };
 const dayMs = 86_400_000;
 const aheadMaxMs = 10 * 60_000;
 const latencyMaxMs = dayMs;
+const shortTextMax = 128;
 const metadataMaxBytes = 4_096;
 const metadataMaxKeys = 32;
 /** Far above any valid event (metadata is at most 4 KiB); what is larger is not worth parsing. */
@@ -57,10 +58,12 @@ const text = (max: number) =>
     .max(max, `must have at most ${max} characters`)
     .refine(storable, 'must not contain NUL or half a surrogate pair');
 
+// Not by the flag for any case, which a JSON schema's pattern has no room for.
+const uuidForm = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
+
 const uuid = z
   .string()
-  // Not by the flag for any case, which a JSON schema's pattern has no room for.
-  .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, 'must be a uuid')
+  .regex(uuidForm, 'must be a uuid')
   .transform((value) => value.toLowerCase())
   .meta({ format: 'uuid' });
 
@@ -131,7 +134,7 @@ export const usageEventSchema = z.object({
     .nullish()
     .transform((value) => value ?? null)
     .describe('The user.'),
-  clientId: text(128)
+  clientId: text(shortTextMax)
     .nullish()
     .transform((value) => value ?? '')
     .describe('The calling client, such as an API key or an application.'),
@@ -156,7 +159,7 @@ export const usageEventSchema = z.object({
   status: z.enum(usageStatuses, {
     error: orRequired(`must be one of ${usageStatuses.join(', ')}`),
   }),
-  errorCode: text(128)
+  errorCode: text(shortTextMax)
     .nullish()
     .transform((value) => value || null)
     .describe('Only where status is not success.'),
@@ -193,6 +196,89 @@ function fault(path: string, message: string): Decoded {
 
 /** A parsed JSON value (by `parseKeepingCosts`) → an event, or every fault it has. */
 export function decodeEvent(value: unknown, rules: EventRules): Decoded {
+  const event = decodeQuickly(value, rules);
+  return event === undefined ? decodeBySchema(value, rules) : { event };
+}
+
+/**
+ * The event where nothing is wrong with it, or undefined where the schema has to look: the same
+ * rules without its words. Nearly all that comes is valid, and by the schema alone it took 3.5 us
+ * where this takes 1.6. What is seldom there, a split cost or metadata, is the schema's too.
+ */
+function decodeQuickly(value: unknown, rules: EventRules): UsageEvent | undefined {
+  if (!isFields(value)) return undefined;
+  const { clientId, latencyMs, status, errorCode, inputTokens, outputTokens } = value;
+  if (value.inputCostCents !== undefined || value.outputCostCents !== undefined) return undefined;
+  if (!isAbsent(value.metadata) || !isStatus(status)) return undefined;
+  if (!isShortText(clientId) || !isShortText(errorCode)) return undefined;
+  if (status === 'success' && errorCode) return undefined;
+  if (!isCount(latencyMs, latencyMaxMs)) return undefined;
+  if (!isCount(inputTokens, Number.MAX_SAFE_INTEGER)) return undefined;
+  if (!isCount(outputTokens, Number.MAX_SAFE_INTEGER)) return undefined;
+  const eventId = uuidIn(value.eventId);
+  const orgId = uuidIn(value.orgId);
+  const modelId = uuidIn(value.modelId);
+  const actorId = isAbsent(value.actorId) ? null : uuidIn(value.actorId);
+  const costEstimateCents = parseCost(value.costEstimateCents).text;
+  const occurredAtMs =
+    typeof value.occurredAt === 'string' ? parseInstant(value.occurredAt) : undefined;
+  if (
+    eventId === undefined ||
+    orgId === undefined ||
+    modelId === undefined ||
+    actorId === undefined ||
+    costEstimateCents === undefined ||
+    occurredAtMs === undefined ||
+    timeFaults(occurredAtMs, rules).length > 0
+  ) {
+    return undefined;
+  }
+  return {
+    eventId,
+    orgId,
+    modelId,
+    actorId,
+    clientId: clientId ?? '',
+    occurredAtMs,
+    latencyMs,
+    status,
+    errorCode: errorCode || null,
+    inputTokens,
+    outputTokens,
+    costEstimateCents,
+    inputCostCents: null,
+    outputCostCents: null,
+    metadata: null,
+  };
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+function uuidIn(value: unknown): string | undefined {
+  return typeof value === 'string' && uuidForm.test(value) ? value.toLowerCase() : undefined;
+}
+
+function isShortText(value: unknown): value is string | null | undefined {
+  if (isAbsent(value)) return true;
+  return typeof value === 'string' && value.length <= shortTextMax && storable(value);
+}
+
+function isCount(value: unknown, max: number): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max;
+}
+
+function isStatus(value: unknown): value is UsageStatus {
+  return value === 'success' || value === 'error' || value === 'timeout' || value === 'throttled';
+}
+
+/** As `decodeEvent`, every event and every fault by the schema. */
+export function decodeBySchema(value: unknown, rules: EventRules): Decoded {
   const parsed = usageEventSchema.safeParse(value);
   if (!parsed.success) {
     return { faults: [...faultsOf(parsed.error), ...jointFaults(value, rules)] };

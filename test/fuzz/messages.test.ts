@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseKeepingCosts } from '../../shared/decimal-json.ts';
 import {
   type Decoded,
+  decodeBySchema,
+  decodeEvent,
   decodeMessage,
   encodeEvent,
   type UsageEvent,
@@ -103,6 +106,29 @@ test('any bytes are an event by every rule, or rejected with reasons', () => {
     fuzzRuns(800, examples),
   );
 });
+
+test('what is decoded quickly is decoded as the schema does', () => {
+  const bytes = fc.oneof(
+    writtenMessages.map((message) => message.bytes),
+    brokenMessages,
+  );
+  fc.assert(
+    fc.property(bytes, (message) => {
+      const value = parsedOf(message);
+      fc.pre(value !== undefined);
+      expect(decodeEvent(value, fuzzRules)).toEqual(decodeBySchema(value, fuzzRules));
+    }),
+    fuzzRuns(1_600),
+  );
+});
+
+function parsedOf(message: Buffer): unknown {
+  try {
+    return parseKeepingCosts(message.toString());
+  } catch {
+    return undefined;
+  }
+}
 
 test.each(corpusFiles('messages'))('%s is rejected or taken as its name says', (name, bytes) => {
   expect(decode(bytes)).toHaveProperty(name.startsWith('taken-') ? 'event' : 'faults');
