@@ -125,6 +125,8 @@ async function drainUnderLease(
   const { stream } = lease;
   const from = await startOffset(broker, lease, deps);
   const rules = { rawRetentionDays: settings.RAW_RETENTION_DAYS };
+  // One batch being stored, one arriving. Room for four took 220 MB at its peak instead of 182, and
+  // was faster in 6 of 9 turns only (0.65 to 1.41 times, on two busy cores).
   const reader: StreamReader<Item> = await broker.read(stream, from, batchSize * 2, (message) => {
     const decoded = decodeMessage(message.content, {
       ...rules,
