@@ -1,5 +1,5 @@
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
-import { within } from '../deadline.ts';
+import { DeadlineError, within } from '../deadline.ts';
 import { messageOf, ServiceError } from '../errors.ts';
 import { inPublishSpan } from './publish-span.ts';
 import { browseQueue, type QueueBrowser } from './queue-browser.ts';
@@ -160,13 +160,24 @@ export async function connectBroker(
   const returned = new Set<string>();
   let published = 0;
 
-  async function confirmChannel(): Promise<ConfirmChannel> {
+  /** The channel to publish on, opened when there is none. */
+  function confirmChannel(): Promise<ConfirmChannel> {
+    if (confirming !== undefined) return confirming;
+    const opening = openConfirmChannel();
+    confirming = opening;
+    const forget = () => forgetChannel(opening);
+    opening.then((opened) => opened.on('close', forget), forget);
+    return opening;
+  }
+
+  function forgetChannel(opening: Promise<ConfirmChannel>): void {
+    if (confirming === opening) confirming = undefined;
+  }
+
+  async function openConfirmChannel(): Promise<ConfirmChannel> {
     if (!isOpen) throw gone();
     const opened = await connection.createConfirmChannel();
     opened.on('error', () => {});
-    opened.on('close', () => {
-      confirming = undefined;
-    });
     // Confirmed all the same, a message to a queue that does not exist comes back just before.
     opened.on('return', ({ properties }) => returned.add(String(properties.correlationId)));
     return opened;
@@ -199,22 +210,32 @@ export async function connectBroker(
   }
 
   async function publish(messages: readonly OutgoingMessage[], timeoutMs: number): Promise<void> {
-    confirming ??= confirmChannel().catch((error: unknown) => {
-      confirming = undefined;
-      throw error;
-    });
+    const channelOfAll = confirmChannel();
     let isLate = false;
     // A broker that froze does not even open a channel: the limit holds for that too.
-    const all = confirming.then(async (opened) => {
+    const all = channelOfAll.then(async (opened) => {
       if (!isLate) await Promise.all(messages.map((message) => publishOne(opened, message)));
     });
     try {
       await within(timeoutMs, all, `RabbitMQ did not confirm within ${timeoutMs} ms`);
     } catch (error) {
       isLate = true;
+      if (error instanceof DeadlineError) giveUpChannel(channelOfAll, timeoutMs);
       if (error instanceof ServiceError) throw error;
       throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
     }
+  }
+
+  /**
+   * A channel that first sent to a stream just when its node had come back sends to the leader of
+   * before for good, and nothing is ever confirmed: what is tried again needs another. Others that
+   * wait on this one have until `graceMs` are over.
+   */
+  function giveUpChannel(opening: Promise<ConfirmChannel>, graceMs: number): void {
+    if (confirming !== opening) return;
+    forgetChannel(opening);
+    const close = () => opening.then(closeChannel).catch(() => {});
+    setTimeout(close, graceMs).unref();
   }
 
   async function read<T>(
