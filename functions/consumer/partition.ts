@@ -61,8 +61,8 @@ interface Item {
 }
 
 const backoffFirstMs = 250;
-/** A server that is back is found within two seconds: so few attempts, each refused at once, cost nothing. */
-const backoffMaxMs = 2_000;
+/** A server that is back is found within a second; so few attempts cost nothing. */
+const backoffMaxMs = 1_000;
 const secondLookMs = 3_000;
 
 /**

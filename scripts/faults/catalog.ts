@@ -126,7 +126,7 @@ export const faults = {
     file: 'test/faults/deployments.test.ts',
   },
   'clock-of-the-database': {
-    what: 'the clock of the database’s machine jumps by hours, ahead and back, and the consumer is killed right after',
+    what: 'the clock of the database’s machine jumps by hours, ahead and back, right after the consumer is killed',
     file: 'test/faults/deployments.test.ts',
   },
 } as const satisfies Record<string, FaultEntry>;

@@ -24,7 +24,7 @@ export const recordForm = z.object({
   lost: z.int(),
   /** From the end of the fault until everything sent by then was stored. */
   caughtUpSeconds: z.number().nullable(),
-  /** From an empty database to the verdict. Runs before it was recorded have none. */
+  /** From a system at work, through the fault, to the verdict. Earlier runs do not have it. */
   wholeSeconds: z.number().nullable().default(null),
   consumerPeakMb: z.int().nullable(),
   /** How often the platform had to start a consumer again. */

@@ -92,7 +92,7 @@ function results(form: Form, records: readonly FaultRecord[]): string {
         'rejected',
         'lost',
         'caught up, s',
-        ...(form === 'short' ? ['whole test, s'] : []),
+        ...(form === 'short' ? ['whole, s'] : []),
         'consumer peak, MB',
         'answers + 503',
         'verdict',
@@ -100,7 +100,7 @@ function results(form: Form, records: readonly FaultRecord[]): string {
       rows,
     ),
     '\n*Caught up*: from the end of the fault until everything sent by then was stored. *Peak*: resident,',
-    `of the consumer’s process.${form === 'short' ? ' *Whole test*: from an empty database to the verdict.' : ''}\n`,
+    `of the consumer’s process.${form === 'short' ? ' *Whole*: from the system at work, through the fault, to the verdict.' : ''}\n`,
   ].join('\n');
 }
 

@@ -65,12 +65,11 @@ faultTest(
   async (run) => {
     // Ahead, back beyond the truth, and to it; in the short form ahead and back.
     const jumps = run.extent.form === 'long' ? [6 * hour, -6 * hour, 0] : [6 * hour, 0];
-    for (const off of jumps) {
+    for (const [index, off] of jumps.entries()) {
+      // A dead owner's lease is written in the time before the jump.
+      if (index > 0) await run.consumer.kill();
       await databaseClock?.set(off);
       await run.progress();
-      // A dead owner's lease is written in the time before the next jump.
-      await run.consumer.kill();
     }
-    await run.progress();
   },
 );

@@ -109,6 +109,7 @@ async function fill(run: FaultRun, queue: string): Promise<void> {
   const older = { stream: run.settings.RABBITMQ_STREAM, message, reasons: ['it is no event'] };
   const broker = await connectBroker(run.urls.rabbitmq);
   try {
+    await sendRejects(broker, queue, Array<typeof older>(lettersMax).fill(older));
     await until('the dead-letter queue is full', () =>
       sendRejects(broker, queue, [older]).then(
         () => false,

@@ -121,10 +121,9 @@ export function faultTest(
   test(name, { timeout }, async (context) => {
     const reason = missing ?? options.skip?.();
     if (reason !== undefined || shared === undefined) return context.skip(reason);
-    const startedMs = performance.now();
     const system = await openSystem(shared, options);
     try {
-      expect(await withstand(name, system, fault, startedMs)).toEqual([]);
+      expect(await withstand(name, system, fault)).toEqual([]);
     } finally {
       await system.close();
     }
@@ -306,7 +305,6 @@ async function withstand(
   name: FaultName,
   { run, reader, pods, seed: chosenSeed, notes }: FaultSystem,
   fault: (run: FaultRun) => Promise<void>,
-  startedMs: number,
 ): Promise<string[]> {
   const { publisher, extent: limits, database, settings } = run;
   const problems: string[] = [];
@@ -318,10 +316,9 @@ async function withstand(
       return null;
     }
   };
-  await attempt(async () => {
-    await run.progress();
-    await fault(run);
-  });
+  await attempt(run.progress);
+  const startedMs = performance.now();
+  await attempt(() => fault(run));
   const isBack = attempt(() => caughtUp(run));
   // On a machine that others use too, publishing on would make a long wait of a short one.
   if (limits.form === 'long') await isBack;
