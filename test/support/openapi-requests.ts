@@ -29,6 +29,8 @@ export interface DocumentedService {
 }
 
 const jobForm = z.object({ jobId: z.string() });
+/** Of the test's own hands, on a machine that is busy with other tests. */
+const patienceMs = 5_000;
 
 /** @param exportsFolder for the files of its exports */
 export async function documentedService(exportsFolder: string): Promise<DocumentedService> {
@@ -42,7 +44,7 @@ export async function documentedService(exportsFolder: string): Promise<Document
   const system = await start({});
   const away = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' });
   const broken = await start({});
-  const database = openDatabase({ url: system.settings.DATABASE_URL ?? '' });
+  const database = openDatabase({ url: system.settings.DATABASE_URL ?? '', patienceMs });
   const orgId = randomUUID();
   await breakSchema(broken);
   await system.app.request(
@@ -135,7 +137,7 @@ export async function documentedService(exportsFolder: string): Promise<Document
 
 /** What is asked for is no longer where the code looks: a fault that nobody has foreseen. */
 async function breakSchema({ settings }: System): Promise<void> {
-  const database = openDatabase({ url: settings.DATABASE_URL ?? '' });
+  const database = openDatabase({ url: settings.DATABASE_URL ?? '', patienceMs });
   for (const schema of ['analytics', 'analytics_tenant']) {
     await database.query(`alter schema ${schema} rename to ${schema}_elsewhere`);
   }
