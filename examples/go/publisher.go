@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -49,6 +50,8 @@ func main() {
 	check(channel.Confirm(false))
 	// The broker returns what it cannot route before it confirms it.
 	returned := channel.NotifyReturn(make(chan amqp.Return, 1))
+	// Not a deferred confirmation: version 1.5 misses one that comes before it is registered.
+	confirmed := channel.NotifyPublish(make(chan amqp.Confirmation, 1))
 
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
@@ -58,16 +61,20 @@ func main() {
 		}
 		var event struct{ EventID, OrgID string }
 		check(json.Unmarshal(lines.Bytes(), &event))
-		confirm, err := channel.PublishWithDeferredConfirmWithContext(
+		check(channel.PublishWithContext(
 			context.Background(), "", queueOf(event.OrgID, stream, partitions), true, false,
 			amqp.Publishing{
 				Body:         []byte(lines.Text()),
 				DeliveryMode: amqp.Persistent,
 				MessageId:    event.EventID,
-			})
-		check(err)
-		if !confirm.Wait() {
-			log.Fatalf("the broker refused event %s", event.EventID)
+			}))
+		select {
+		case confirmation := <-confirmed:
+			if !confirmation.Ack {
+				log.Fatalf("the broker did not confirm event %s", event.EventID)
+			}
+		case <-time.After(30 * time.Second):
+			log.Fatalf("no confirm of event %s within 30 s", event.EventID)
 		}
 		select {
 		case message := <-returned:
