@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { connectBroker } from '../shared/platform/broker/stream.ts';
+import { brokerSource } from '../shared/platform/broker/stream.ts';
 import { services } from './support/services.ts';
 import { withChannel } from './support/stream-traffic.ts';
+import { until } from './support/until.ts';
 
 const stream = `test.${randomUUID()}`;
 
-test('a channel on which nothing is confirmed is given up for another', async () => {
+test('a connection on which nothing is confirmed is given up for another', async () => {
   const { RABBITMQ_URL } = services();
-  const broker = await connectBroker(await withoutFirstConfirms(RABBITMQ_URL));
-  onTestFinished(() => broker.close());
-  await broker.ensureStream(stream, { maxAge: '1h', maxBytes: 10_000_000 });
+  const relay = await withoutFirstConfirms(RABBITMQ_URL);
+  const brokers = brokerSource(relay.url, {});
+  onTestFinished(() => brokers.close());
+  const first = await brokers.get();
+  await first.ensureStream(stream, { maxAge: '1h', maxBytes: 10_000_000 });
   onTestFinished(() =>
     withChannel(RABBITMQ_URL, async (channel) => {
       await channel.deleteQueue(stream);
@@ -19,20 +22,38 @@ test('a channel on which nothing is confirmed is given up for another', async ()
   );
 
   const message = { queue: stream, content: Buffer.from('1') };
-  await expect(broker.publish([message], 300)).rejects.toThrow('did not confirm within 300 ms');
-  await broker.publish([message], 5_000);
+  await expect(first.publish([message], 300)).rejects.toThrow('did not confirm within 300 ms');
+  await expect(first.publish([message], 5_000)).rejects.toThrow('is closed');
+  const second = await brokers.get();
+  await second.publish([message], 5_000);
+  // The broker would not hear of its close.
+  await until('the first is cut', async () => relay.connections() === 1);
+  await second.publish([message], 5_000);
 });
 
 /**
- * The address of a RabbitMQ whose confirms never arrive on the first channel that gets one, as where
- * it sent to a stream's leader of before.
+ * A RabbitMQ that confirms nothing of what comes on the first connection, and reads no more of it:
+ * as where that one sent to a stream's leader of before.
  */
-async function withoutFirstConfirms(url: string): Promise<string> {
+async function withoutFirstConfirms(url: string): Promise<{ url: string; connections(): number }> {
   const { port, hostname } = new URL(url);
+  let isFirst = true;
+  const open = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
+    open.add(near);
+    near.on('close', () => {
+      open.delete(near);
+      far.destroy();
+    });
     near.pipe(far);
-    const pass = framesBut(isConfirmOfFirst());
+    const isConfirmLost = isFirst;
+    isFirst = false;
+    const pass = framesBut((frame) => {
+      const isLost = isConfirmLost && isConfirm(frame);
+      if (isLost) near.unpipe(far);
+      return isLost;
+    });
     far.on('data', (bytes: Buffer) => near.write(pass(bytes))).on('end', () => near.end());
     for (const socket of [near, far]) socket.on('error', () => socket.destroy());
   });
@@ -40,7 +61,7 @@ async function withoutFirstConfirms(url: string): Promise<string> {
   onTestFinished(() => void server.close());
   const address = new URL(url);
   address.port = String((server.address() as AddressInfo).port);
-  return address.href;
+  return { url: address.href, connections: () => open.size };
 }
 
 /** AMQP 0-9-1, 2.3.5: type (1), channel (2), size (4), payload, end (1). */
@@ -59,13 +80,6 @@ function framesBut(isDropped: (frame: Buffer) => boolean): (bytes: Buffer) => Bu
 }
 
 /** Basic.Ack is method 80 of class 60, in a frame of type 1. */
-function isConfirmOfFirst(): (frame: Buffer) => boolean {
-  let first: number | undefined;
-  return (frame) => {
-    const isAck = frame[0] === 1 && frame.readUInt16BE(7) === 60 && frame.readUInt16BE(9) === 80;
-    if (!isAck) return false;
-    const channel = frame.readUInt16BE(1);
-    first ??= channel;
-    return channel === first;
-  };
+function isConfirm(frame: Buffer): boolean {
+  return frame[0] === 1 && frame.readUInt16BE(7) === 60 && frame.readUInt16BE(9) === 80;
 }

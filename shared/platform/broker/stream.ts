@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { DeadlineError, within } from '../deadline.ts';
 import { messageOf, ServiceError } from '../errors.ts';
@@ -45,7 +46,7 @@ export interface StreamReader<T> {
 
 /** One connection. It is never repaired: when it breaks, every call says so, and one opens anew. */
 export interface Broker {
-  /** Settles when the connection is gone. */
+  /** Settles when the connection is gone, or given up because nothing was confirmed in time. */
   readonly closed: Promise<void>;
   ensureStream(name: string, limits: StreamLimits): Promise<void>;
   ensureQueue(name: string): Promise<void>;
@@ -109,12 +110,14 @@ export async function connectBroker(
     throw new ServiceError('unavailable', `RabbitMQ is not available: ${messageOf(error)}`);
   }
   let isOpen = true;
+  let end = () => {};
   const closed = new Promise<void>((resolve) => {
-    connection.on('close', () => {
+    end = () => {
       isOpen = false;
       resolve();
-    });
+    };
   });
+  connection.on('close', end);
   // Always followed by `close`; unhandled, it would end the process.
   connection.on('error', () => {});
 
@@ -165,13 +168,11 @@ export async function connectBroker(
     if (confirming !== undefined) return confirming;
     const opening = openConfirmChannel();
     confirming = opening;
-    const forget = () => forgetChannel(opening);
+    const forget = () => {
+      if (confirming === opening) confirming = undefined;
+    };
     opening.then((opened) => opened.on('close', forget), forget);
     return opening;
-  }
-
-  function forgetChannel(opening: Promise<ConfirmChannel>): void {
-    if (confirming === opening) confirming = undefined;
   }
 
   async function openConfirmChannel(): Promise<ConfirmChannel> {
@@ -220,7 +221,7 @@ export async function connectBroker(
       await within(timeoutMs, all, `RabbitMQ did not confirm within ${timeoutMs} ms`);
     } catch (error) {
       isLate = true;
-      if (error instanceof DeadlineError) giveUpChannel(channelOfAll, timeoutMs);
+      if (error instanceof DeadlineError) giveUp(timeoutMs);
       if (error instanceof ServiceError) throw error;
       throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
     }
@@ -228,14 +229,15 @@ export async function connectBroker(
 
   /**
    * A channel that first sent to a stream just when its node had come back sends to the leader of
-   * before for good, and nothing is ever confirmed: what is tried again needs another. Others that
-   * wait on this one have until `graceMs` are over.
+   * before for good (RabbitMQ 3.10): nothing is ever confirmed, and once its credit is used up the
+   * broker reads no more of the whole connection. What is tried again needs another connection.
+   * Others that wait on this one have until `graceMs` are over.
    */
-  function giveUpChannel(opening: Promise<ConfirmChannel>, graceMs: number): void {
-    if (confirming !== opening) return;
-    forgetChannel(opening);
-    const close = () => opening.then(closeChannel).catch(() => {});
-    setTimeout(close, graceMs).unref();
+  function giveUp(graceMs: number): void {
+    if (!isOpen) return;
+    end();
+    confirming = undefined;
+    setTimeout(() => cut(connection), graceMs).unref();
   }
 
   async function read<T>(
@@ -421,8 +423,9 @@ export async function connectBroker(
     head: async (stream) => (await endOffsets(stream, 'last')).at(-1) ?? null,
     tail: async (stream) => (await endOffsets(stream, 'first'))[0] ?? null,
     close: async () => {
-      if (!isOpen) return;
+      if (!isOpen) return cut(connection);
       await orTired(Promise.race([connection.close().catch(() => {}), closed]));
+      if (isOpen) cut(connection);
     },
   };
 }
@@ -439,6 +442,12 @@ async function closeChannel(opened: Channel): Promise<void> {
 /** A broker that froze would keep us until its heartbeats are missed. */
 async function orTired(closing: Promise<void>): Promise<void> {
   await within(closeMaxMs, closing, 'RabbitMQ does not answer the close').catch(() => {});
+}
+
+/** amqplib leaves a connection only with the broker's consent, and has no other way in its types. */
+function cut({ connection }: ChannelModel): void {
+  const socket: unknown = Reflect.get(connection, 'stream');
+  if (socket instanceof Duplex) socket.destroy(new Error('given up'));
 }
 
 /** A broker that froze is noticed within two heartbeats; the URL may name its own interval. */

@@ -33,7 +33,7 @@ export interface PublisherOptions {
 
 const tickMs = 20;
 const batchMax = 1_000;
-const confirmMaxMs = 5_000;
+const confirmMaxMs = 2_000;
 const retryMs = 100;
 /** Events are as old as this at most. */
 const spreadMs = 2 * 3_600_000;
