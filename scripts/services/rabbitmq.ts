@@ -1,5 +1,5 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { connect } from 'amqplib';
 import { RABBITMQ_SERVER } from './debian.ts';
 import { freePort, rememberedPort } from './free-port.ts';
@@ -28,7 +28,7 @@ export async function runRabbitmq({ folder, supervisor }: LocalServer): Promise<
   await epmd.ready(async () => {}, 5_000);
   const server = supervisor.start({
     name: 'rabbitmq',
-    command: RABBITMQ_SERVER,
+    command: await serverWithoutPlugins(folder),
     args: [],
     logFile: join(folder, 'rabbitmq.log'),
     env,
@@ -49,6 +49,48 @@ export async function controlEnv(folder: string): Promise<NodeJS.ProcessEnv> {
     ERL_EPMD_ADDRESS: '127.0.0.1',
     RABBITMQ_NODENAME: 'analytics@localhost',
   };
+}
+
+/**
+ * The server's script in a home that has, of the 70 applications of RabbitMQ's own, only those that
+ * the server needs: the others are plugins, none of which is enabled here. Erlang looks for each
+ * module in every one's folder, and the boot loads them all: without them it takes half of
+ * the time (3.3 s, not 6.9 s).
+ */
+async function serverWithoutPlugins(folder: string): Promise<string> {
+  const home = dirname(dirname(await realpath(RABBITMQ_SERVER)));
+  const own = join(folder, 'server');
+  await mkdir(join(own, 'plugins'), { recursive: true });
+  // The script takes its home from where it lies, links followed.
+  await cp(join(home, 'sbin'), join(own, 'sbin'), { recursive: true });
+  const plugins = join(home, 'plugins');
+  for (const name of await neededApplications(plugins)) {
+    await symlink(join(plugins, name), join(own, 'plugins', name)).catch(unlessThere);
+  }
+  return join(own, 'sbin', 'rabbitmq-server');
+}
+
+/** The folders of `rabbit` and of whatever it needs, such as `rabbit-3.10.8`. */
+async function neededApplications(plugins: string): Promise<ReadonlySet<string>> {
+  const folders = await readdir(plugins);
+  const needed = new Set<string>();
+  const waiting = ['rabbit'];
+  for (const application of waiting) {
+    const folder = folders.find((name) => name.replace(/-[\d.]+$/, '') === application);
+    // Others come with Erlang.
+    if (folder === undefined || needed.has(folder)) continue;
+    needed.add(folder);
+    const resource = await readFile(join(plugins, folder, 'ebin', `${application}.app`), 'utf8');
+    for (const [, list] of resource.matchAll(/\bapplications\s*,\s*\[([^\]]*)\]/g)) {
+      waiting.push(...(list?.match(/\w+/g) ?? []));
+    }
+  }
+  return needed;
+}
+
+function unlessThere(error: unknown): void {
+  if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
+  throw error;
 }
 
 async function nodeEnv(folder: string, port: number, password: string): Promise<NodeJS.ProcessEnv> {
