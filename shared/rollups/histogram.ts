@@ -8,6 +8,9 @@
  * 24 h, and bin -1 holds everything below 1 ms.
  */
 
+/** The low nine bits of a packed bin are its slot. */
+export const slotCount = 512;
+
 /** SQL for the bin of a latency in milliseconds; `latency` is a column name of ours. */
 export function binSql(latency: string): string {
   return `(case when ${latency} < 1 then -1 else ceil(25 * ln(${latency}::float8))::int end)`;
@@ -16,6 +19,23 @@ export function binSql(latency: string): string {
 /** Packs a bin's number and count; both are SQL expressions of ours. */
 export function packSql(bin: string, count: string): string {
   return `(${count}) * 512 + (${bin}) + 1`;
+}
+
+/**
+ * SQL for two packed histograms as one; `a` and `b` are array expressions of ours with each bin
+ * once. Written into the statement: 4,000 rows of 57 bins took 75 ms, where a function took 240,
+ * which PostgreSQL starts anew for each row, and 130 as `group by` in place of the join.
+ */
+export function mergeSql(a: string, b: string): string {
+  return `(
+    select coalesce(
+      array_agg(
+        coalesce(x, 0) + coalesce(y, 0)
+          - case when x is null or y is null then 0 else x & ${slotCount - 1} end
+        order by coalesce(x & ${slotCount - 1}, y & ${slotCount - 1})),
+      '{}')
+    from unnest(${a}) as x full join unnest(${b}) as y
+      on x & ${slotCount - 1} = y & ${slotCount - 1})`;
 }
 
 /** The value in milliseconds that stands for a bin, not rounded. */
@@ -30,8 +50,6 @@ export function binOf(latencyMs: number): number {
 
 const shares = [0.5, 0.95, 0.99];
 const [comma, minus, zero] = [44, 45, 48];
-/** The low nine bits of a packed bin are its slot. */
-export const slotCount = 512;
 /** Every bin's value in whole milliseconds, by its place in the packing. */
 const wholeMs = Array.from({ length: slotCount }, (_, slot) =>
   String(Math.round(binValueMs(slot - 1))),

@@ -2,7 +2,7 @@ import type { Span } from '@opentelemetry/api';
 import type { Database, Transaction } from '../platform/database/db.ts';
 import { ServiceError } from '../platform/errors.ts';
 import { inSpan, linksTo, traceIn } from '../platform/telemetry/tracing.ts';
-import { binSql, packSql } from './histogram.ts';
+import { binSql, mergeSql, packSql } from './histogram.ts';
 
 export interface FoldReport {
   batches: number;
@@ -256,8 +256,7 @@ const sums = [
 const addUsage = `
   on conflict (org_id, bucket_start, model_id, client_id) do update set
     ${sums.map((column) => `${column} = r.${column} + excluded.${column}`).join(', ')},
-    latency_histogram =
-      analytics.merge_histograms(r.latency_histogram, excluded.latency_histogram)`;
+    latency_histogram = ${mergeSql('r.latency_histogram', 'excluded.latency_histogram')}`;
 const addErrors = `
   on conflict (org_id, bucket_start, model_id, client_id, error_code) do update set
     event_count = r.event_count + excluded.event_count`;
@@ -279,28 +278,38 @@ async function addIncrements(transaction: Transaction): Promise<number> {
      )
      select count(*)::int as written from written`,
   );
+  // Most increments are of one hour of their day: those go as they are, without another grouping.
   await transaction.query(
-    `insert into analytics.usage_daily as r
-     select org_id, bucket_start, model_id, client_id, ${sums.join(', ')},
-            coalesce(latency_histogram, '{}')
-     from (
-       select org_id, ${day} as bucket_start, model_id, client_id,
-              ${sums.map((column) => `sum(${column}) as ${column}`).join(', ')}
+    `with increment as (
+       select *, ${day} as day,
+              count(*) over (partition by org_id, ${day}, model_id, client_id) as hours
        from usage_increment_1
+     ), usage as (
+       select org_id, day, model_id, client_id,
+              ${sums.map((column) => `sum(${column}) as ${column}`).join(', ')}
+       from increment
+       where hours > 1
        group by 1, 2, 3, 4
-     ) as usage
-     join (
-       select org_id, bucket_start, model_id, client_id,
+     ), histogram as (
+       select org_id, day, model_id, client_id,
               array_agg(${packSql('bin', 'events')} order by bin) as latency_histogram
        from (
-         select org_id, ${day} as bucket_start, model_id, client_id,
+         select org_id, day, model_id, client_id,
                 (packed & 511) - 1 as bin, sum(packed >> 9)::bigint as events
-         from usage_increment_1, unnest(latency_histogram) as packed
+         from increment, unnest(latency_histogram) as packed
+         where hours > 1
          group by 1, 2, 3, 4, 5
        ) as bins
        group by 1, 2, 3, 4
-     ) as histogram using (org_id, bucket_start, model_id, client_id)
-     order by org_id, bucket_start, model_id, client_id
+     )
+     insert into analytics.usage_daily as r
+     select org_id, day, model_id, client_id, ${sums.join(', ')}, latency_histogram
+     from increment
+     where hours = 1
+     union all
+     select org_id, day, model_id, client_id, ${sums.join(', ')}, latency_histogram
+     from usage join histogram using (org_id, day, model_id, client_id)
+     order by org_id, day, model_id, client_id
      ${addUsage}`,
   );
   await transaction.query(
