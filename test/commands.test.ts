@@ -9,7 +9,8 @@ import { storeBatch } from '../shared/events/store-batch.ts';
 import { createExportJob } from '../shared/exports/job.ts';
 import { freshnessPrefix } from '../shared/freshness/freshness.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
-import { analyticsCommand, runProgram } from './support/analytics-command.ts';
+import { runProgram } from './support/analytics-command.ts';
+import { analyticsHere } from './support/analytics-here.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
 import { startLocked } from './support/held-lock.ts';
 import { rollupDifferences } from './support/recount.ts';
@@ -39,7 +40,7 @@ interface Outcome {
   output: string;
 }
 
-/** A command as `npm run` would start it, with the database and no other server. */
+/** A command in this process, with the database and no other server. */
 async function command(
   name: string,
   args: string[] = [],
@@ -47,7 +48,7 @@ async function command(
   more: Record<string, string> = {},
 ): Promise<Outcome> {
   const environment = { DATABASE_URL: url, ...more };
-  const { code, stdout, stderr } = await analyticsCommand([name, ...args], environment);
+  const { code, stdout, stderr } = await analyticsHere([name, ...args], environment);
   return { code, output: stdout + stderr };
 }
 

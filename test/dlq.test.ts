@@ -14,6 +14,7 @@ import { type Broker, connectBroker } from '../shared/platform/broker/stream.ts'
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { readSettings, type Settings } from '../shared/platform/env.ts';
 import { analyticsCommand, runProgram } from './support/analytics-command.ts';
+import { analyticsHere } from './support/analytics-here.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { samplesOf } from './support/metrics-text.ts';
@@ -76,7 +77,7 @@ async function reject(...rejects: Reject[]): Promise<void> {
 const valid = (fields: Partial<UsageEvent> = {}) => encodeEvent(usageEvent({ orgId, ...fields }));
 const invalid = (fields: object = {}) => Buffer.from(JSON.stringify({ orgId, ...fields }));
 
-const dlq = (...args: string[]) => analyticsCommand(['dlq', ...args], environment);
+const dlq = (...args: string[]) => analyticsHere(['dlq', ...args], environment);
 
 const listForm = z.object({
   queue: z.string(),

@@ -7,7 +7,7 @@ import { cachedOrgTimes, forgetFreshness } from '../shared/freshness/freshness.t
 import { openCache } from '../shared/platform/cache.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { foldAll } from '../shared/rollups/rollup.ts';
-import { analyticsCommand } from './support/analytics-command.ts';
+import { analyticsHere } from './support/analytics-here.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { services } from './support/services.ts';
 import { startUpstashRelay, type UpstashRelay } from './support/upstash-relay.ts';
@@ -45,7 +45,7 @@ interface Outcome {
 }
 
 async function freshness(args: string[], environment: Record<string, string>): Promise<Outcome> {
-  const { code, stdout, stderr } = await analyticsCommand(['freshness', ...args], {
+  const { code, stdout, stderr } = await analyticsHere(['freshness', ...args], {
     DATABASE_URL: server.url,
     ...environment,
   });

@@ -5,12 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { apiCounters } from '../scripts/publish/counters.ts';
 import { readReplayOptions } from '../scripts/replay/options.ts';
 import { replay } from '../scripts/replay/run.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
-import { analyticsCommand } from './support/analytics-command.ts';
+import { analyticsHere } from './support/analytics-here.ts';
 import { type System, startSystem } from './support/system.ts';
 import { makeTrace, readTrace } from './support/trace.ts';
+import { until } from './support/until.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'replay-'));
 const madePath = join(folder, 'made.csv');
@@ -33,7 +35,7 @@ afterAll(async () => {
 
 describe('npm run replay', () => {
   const command = (args: string[], environment: Record<string, string> = {}) =>
-    analyticsCommand(['replay', ...args], { ...system.environment, ...environment });
+    analyticsHere(['replay', ...args], { ...system.environment, ...environment });
 
   test('says what was read, sent and stored', async () => {
     const rows = readTrace(madePath).length.toLocaleString('en-US');
@@ -86,11 +88,15 @@ describe('npm run replay', () => {
 
   test('without an API says that it does not know what was stored', async () => {
     const nobody = 'http://127.0.0.1:2';
+    const counters = apiCounters(url);
+    const before = await counters.read();
     const { code, stdout } = await command([madePath, '--shift-to', 'yesterday', '--url', nobody]);
     expect(stdout).toMatch(
       /^not known how many were stored: http:\/\/127.0.0.1:2\/metrics .*ECONNREFUSED/m,
     );
     expect(code).toBe(0);
+    const rows = readTrace(madePath).length;
+    await until('it is', async () => (await counters.read()).stored === before.stored + rows);
     const http = await command([madePath, '--to', 'http', '--url', nobody]);
     expect(http).toMatchObject({ code: 3, stdout: '' });
     expect(http.stderr).toContain(`no API answers at ${nobody}/analytics/v1/events`);

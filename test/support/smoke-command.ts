@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { analyticsCommand, type CommandOutcome } from './analytics-command.ts';
+import type { CommandOutcome } from './analytics-command.ts';
+import { analyticsHere } from './analytics-here.ts';
 
 interface SmokeOutcome extends CommandOutcome {
   /** The outcome of each check by its name. */
@@ -7,13 +8,13 @@ interface SmokeOutcome extends CommandOutcome {
   lineOf(check: string): string;
 }
 
-/** The command as `npm run smoke` starts it, in an org of its own unless told otherwise. */
+/** The command of `npm run smoke` in this process, in an org of its own unless told otherwise. */
 export async function smokeCommand(
   url: string,
   args: string[] = [],
   environment: Record<string, string> = {},
 ): Promise<SmokeOutcome> {
-  const outcome = await analyticsCommand(
+  const outcome = await analyticsHere(
     ['smoke', '--url', url, '--org-id', randomUUID(), ...args],
     environment,
   );
