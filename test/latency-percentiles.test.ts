@@ -165,7 +165,7 @@ test.each(['usage_hourly', 'usage_daily'])(
 );
 
 test.each(groupings)(
-  'grouped by %s, histograms merge to the same wherever it is done',
+  'grouped by %s, histograms merge to the same read at once or some at a time',
   async (grouping) => {
     const endMs = startMs + months * 30 * dayMs;
     // Part of it from raw rows, whose histograms have one bin each.
@@ -176,14 +176,14 @@ test.each(groupings)(
       timeZone: 'Asia/Kathmandu',
     });
     const filter = { orgId, modelIds: [], clientIds: [] };
-    const [here, there] = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
+    const [atOnce, inParts] = await database.transaction({ mode: 'snapshot' }, async (snapshot) => {
       const pending = await pendingBatches(snapshot);
-      const ask = (binsHereMax?: number) =>
-        reliabilityQuery(snapshot, plan, pending, filter, grouping, binsHereMax);
+      const ask = (binsAtOnceMax?: number) =>
+        reliabilityQuery(snapshot, plan, pending, filter, grouping, binsAtOnceMax);
       return [await ask(), await ask(0)];
     });
-    expect(here.totals.invocations).toBeGreaterThan(50_000);
-    expect(here).toEqual(there);
+    expect(atOnce.totals.invocations).toBeGreaterThan(50_000);
+    expect(atOnce).toEqual(inParts);
   },
 );
 

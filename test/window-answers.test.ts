@@ -4,7 +4,12 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from '../shared/decimal-json.ts';
 import type { UsageEvent } from '../shared/events/usage-event.ts';
-import { type Database, openDatabase, type Queryable } from '../shared/platform/database/db.ts';
+import {
+  type Database,
+  openDatabase,
+  type Queryable,
+  type Transaction,
+} from '../shared/platform/database/db.ts';
 import { reliabilityQuery } from '../shared/queries/reliability-query.ts';
 import { planWindow } from '../shared/queries/time-window.ts';
 import { usageQuery } from '../shared/queries/usage-query.ts';
@@ -95,7 +100,7 @@ test('while folds and ingests run, an answer is the recount of raw rows in its o
 }, async () => {
   const orgId = randomUUID();
   let [withPending, withRollups] = [0, 0];
-  const ask = async (snapshot: Queryable, question: Question) => {
+  const ask = async (snapshot: Transaction, question: Question) => {
     const pending = await pendingBatches(snapshot);
     const plan = planWindow(question);
     const { groupBy } = question;

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../shared/platform/database/db.ts';
+import type { Transaction } from '../../shared/platform/database/db.ts';
 import type { WindowPlan } from '../../shared/queries/time-window.ts';
 import { type PendingBatches, pendingBatches } from '../../shared/rollups/pending-batches.ts';
 import { compare, type Figure, measureInTurns } from './figure.ts';
@@ -14,7 +14,11 @@ export interface QuerySides {
   goals: { utc: number; local: number };
   what: string;
   /** Asks for the busy org. */
-  ours(snapshot: Queryable, plan: WindowPlan, pending: PendingBatches): Promise<readonly unknown[]>;
+  ours(
+    snapshot: Transaction,
+    plan: WindowPlan,
+    pending: PendingBatches,
+  ): Promise<readonly unknown[]>;
   /** The same answer from raw rows: $1 org, $2 and $3 window, $4 time zone. */
   raw: string;
 }

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import { overallFreshness, readOrgTimes } from '../freshness/freshness.ts';
-import type { Database, Queryable } from '../platform/database/db.ts';
+import type { Database, Transaction } from '../platform/database/db.ts';
 import { localTime, type WindowPlan } from '../queries/time-window.ts';
 import { type PendingBatches, pendingBatches } from '../rollups/pending-batches.ts';
 import type { AppEnv } from './context.ts';
@@ -18,7 +18,7 @@ export async function answerWindow(
   orgId: string,
   plan: WindowPlan,
   echo: Record<string, string>,
-  query: (snapshot: Queryable, pending: PendingBatches) => Promise<object>,
+  query: (snapshot: Transaction, pending: PendingBatches) => Promise<object>,
 ): Promise<Response> {
   const reach = { mode: 'snapshot', tenant: orgId } as const;
   const { answer, times } = await database.transaction(reach, async (snapshot) => {
