@@ -280,7 +280,8 @@ async function addIncrements(transaction: Transaction): Promise<number> {
   );
   // Most increments are of one hour of their day: those go as they are, without another grouping.
   await transaction.query(
-    `with increment as (
+    `insert into analytics.usage_daily as r
+     with increment as (
        select *, ${day} as day,
               count(*) over (partition by org_id, ${day}, model_id, client_id) as hours
        from usage_increment_1
@@ -302,7 +303,6 @@ async function addIncrements(transaction: Transaction): Promise<number> {
        ) as bins
        group by 1, 2, 3, 4
      )
-     insert into analytics.usage_daily as r
      select org_id, day, model_id, client_id, ${sums.join(', ')}, latency_histogram
      from increment
      where hours = 1
