@@ -359,7 +359,7 @@ function topErrorsPanel(
       columns: [
         {
           label: 'Code',
-          cell: ({ errorCode }) => el('code', {}, errorCode ?? '(none given)'),
+          cell: ({ errorCode }) => el('code', {}, ...breakable(errorCode ?? '(none given)')),
           order: ({ errorCode }) => errorCode,
         },
         {
@@ -487,4 +487,11 @@ function countCells(sums: ReliabilitySums): (number | null)[] {
     latencyMs.p95,
     latencyMs.p99,
   ];
+}
+
+/** An error code that a narrow column breaks after its underscores: `rate_limit_exceeded`. */
+function breakable(code: string): Node[] {
+  return code
+    .split(/(?<=_)/)
+    .flatMap((part, index) => [...(index === 0 ? [] : [el('wbr')]), new Text(part)]);
 }
