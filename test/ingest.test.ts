@@ -9,7 +9,6 @@ import { isHosted } from './support/hosted.ts';
 import { offsetRow } from './support/offsets.ts';
 import { Random } from './support/random.ts';
 import { storageDifferences } from './support/recount.ts';
-import { until } from './support/until.ts';
 import { randomEvent, usageEvent } from './support/usage-events.ts';
 
 const dayMs = 86_400_000;
@@ -263,17 +262,23 @@ test('a frozen ingester is ended by the database, and those who wait for its row
   const thawed = new Promise<void>((resolve) => {
     thaw = resolve;
   });
+  let holdsItsRow = () => {};
+  const held = new Promise<void>((resolve) => {
+    holdsItsRow = resolve;
+  });
   const frozen = ingest(
     database,
     { stream: 'test', events: [event], rejected: 0, position: null },
-    { failpoint: (step) => (step === 'insert' ? thawed : undefined) },
+    {
+      failpoint: (step) => {
+        if (step !== 'insert') return;
+        holdsItsRow();
+        return thawed;
+      },
+    },
   ).catch((error: unknown) => error);
-  await until('the frozen one holds its row', async () => {
-    const holders = await database.query(
-      `select from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`,
-    );
-    return holders.length > 0;
-  });
+  // Not merely idle in its transaction: it is that between its earlier statements too.
+  await Promise.race([held, frozen]);
   expect(await store([event])).toMatchObject({ stored: 1 });
   thaw();
   expect(await frozen).toMatchObject({ code: 'unavailable' });

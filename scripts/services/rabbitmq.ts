@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, realpath, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { connect } from 'amqplib';
 import { RABBITMQ_SERVER } from './debian.ts';
@@ -60,12 +60,14 @@ export async function controlEnv(folder: string): Promise<NodeJS.ProcessEnv> {
 async function serverWithoutPlugins(folder: string): Promise<string> {
   const home = dirname(dirname(await realpath(RABBITMQ_SERVER)));
   const own = join(folder, 'server');
+  // The server may have been upgraded since.
+  await rm(own, { recursive: true, force: true });
   await mkdir(join(own, 'plugins'), { recursive: true });
   // The script takes its home from where it lies, links followed.
   await cp(join(home, 'sbin'), join(own, 'sbin'), { recursive: true });
   const plugins = join(home, 'plugins');
   for (const name of await neededApplications(plugins)) {
-    await symlink(join(plugins, name), join(own, 'plugins', name)).catch(unlessThere);
+    await symlink(join(plugins, name), join(own, 'plugins', name));
   }
   return join(own, 'sbin', 'rabbitmq-server');
 }
@@ -86,11 +88,6 @@ async function neededApplications(plugins: string): Promise<ReadonlySet<string>>
     }
   }
   return needed;
-}
-
-function unlessThere(error: unknown): void {
-  if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return;
-  throw error;
 }
 
 async function nodeEnv(folder: string, port: number, password: string): Promise<NodeJS.ProcessEnv> {

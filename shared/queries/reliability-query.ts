@@ -198,8 +198,8 @@ function inMs([p50, p95, p99]: readonly [string, string, string]): [number, numb
 
 /**
  * The same for windows with more bins than should be in memory at once: they come by model and
- * client, group after group, some at a time. Taken apart in the database, the 1.4 million bins of
- * 31 local days by model took 1.2 s; read and added up here 0.11 s.
+ * client, group after group, some at a time. The answer for 31 local days by model, of 1.4 million bins,
+ * took 1.28 s where the database took the histograms apart, and 0.34 s this way.
  */
 async function readManyHistograms(
   snapshot: Transaction,

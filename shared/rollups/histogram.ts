@@ -27,15 +27,15 @@ export function packSql(bin: string, count: string): string {
  * which PostgreSQL starts anew for each row, and 130 as `group by` in place of the join.
  */
 export function mergeSql(a: string, b: string): string {
+  const [slotOfX, slotOfY] = [`(x & ${slotCount - 1})`, `(y & ${slotCount - 1})`];
   return `(
     select coalesce(
       array_agg(
         coalesce(x, 0) + coalesce(y, 0)
-          - case when x is null or y is null then 0 else x & ${slotCount - 1} end
-        order by coalesce(x & ${slotCount - 1}, y & ${slotCount - 1})),
+          - case when x is null or y is null then 0 else ${slotOfX} end
+        order by coalesce(${slotOfX}, ${slotOfY})),
       '{}')
-    from unnest(${a}) as x full join unnest(${b}) as y
-      on x & ${slotCount - 1} = y & ${slotCount - 1})`;
+    from unnest(${a}) as x full join unnest(${b}) as y on ${slotOfX} = ${slotOfY})`;
 }
 
 /** The value in milliseconds that stands for a bin, not rounded. */
