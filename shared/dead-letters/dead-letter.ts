@@ -1,5 +1,11 @@
 import * as z from 'zod';
-import { decodeMessage, type EventRules, type UsageEvent } from '../events/usage-event.ts';
+import {
+  decodeMessage,
+  type EventRules,
+  type UsageEvent,
+  unpackMessage,
+} from '../events/usage-event.ts';
+import { PackedBodyError } from '../platform/body-encoding.ts';
 import type { QueuedMessage } from '../platform/broker/queue-browser.ts';
 import { reasonsOf } from './dead-letters.ts';
 
@@ -16,6 +22,8 @@ export interface DeadLetter {
   content: Buffer;
   headers: Readonly<Record<string, unknown>>;
   messageId: string | null;
+  /** As its sender said. */
+  contentEncoding: string | null;
 }
 
 /** What today's rules say: an event that can be sent again, or why it would be rejected again. */
@@ -51,9 +59,11 @@ export function readDeadLetter({
   content,
   headers,
   messageId,
-}: Pick<QueuedMessage, 'content' | 'headers' | 'messageId'>): DeadLetter {
+  contentEncoding,
+}: Omit<QueuedMessage, 'receipt'>): DeadLetter {
+  const plain = plainContent({ content, contentEncoding });
   const ids =
-    content.length > idsMaxBytes ? undefined : idsForm.safeParse(content.toString('utf8')).data;
+    plain.length > idsMaxBytes ? undefined : idsForm.safeParse(plain.toString('utf8')).data;
   const read = headersForm.safeParse(headers).data;
   const rejectedAt = read?.['x-rejected-at'] ?? null;
   return {
@@ -68,7 +78,22 @@ export function readDeadLetter({
     content,
     headers,
     messageId,
+    contentEncoding,
   };
+}
+
+/** A letter's bytes as they were before they were packed; as they are, where that is not known. */
+export function plainContent({
+  content,
+  contentEncoding,
+}: Pick<DeadLetter, 'content' | 'contentEncoding'>): Buffer {
+  if (contentEncoding === null) return content;
+  try {
+    return unpackMessage(content, contentEncoding);
+  } catch (error) {
+    if (error instanceof PackedBodyError) return content;
+    throw error;
+  }
 }
 
 /** `stream/offset`, the same for a letter that a crash put there twice. */
@@ -77,10 +102,13 @@ export function letterId({ source, messageId }: Pick<DeadLetter, 'source' | 'mes
 }
 
 /** Somebody else's message is not ours to publish, whatever its bytes say. */
-export function standingOf({ source, content }: DeadLetter, rules: EventRules): Standing {
+export function standingOf(
+  { source, content, contentEncoding }: DeadLetter,
+  rules: EventRules,
+): Standing {
   if (source === null) {
     return { reasons: ['is not ours: its headers do not say which stream it came from'] };
   }
-  const decoded = decodeMessage(content, rules);
+  const decoded = decodeMessage(content, rules, contentEncoding ?? undefined);
   return 'event' in decoded ? decoded : { reasons: reasonsOf(decoded.faults) };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import * as z from 'zod';
-import { bodyMaxBytes } from '../../shared/http/app.ts';
+import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
 import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { actorHeaders, eventJson, jsonPost } from './event-json.ts';
 import { basePath, type DocumentedOperation } from './openapi-document.ts';
@@ -116,7 +116,7 @@ export async function documentedService(exportsFolder: string): Promise<Document
       await createJob(homeOf(operation), headers, 'focus');
     }
     if (status === 429) await fillQueue(database, template.includes('{orgId}') ? orgId : null);
-    const body = status === 400 ? [] : status === 413 ? 'x'.repeat(bodyMaxBytes + 1) : good;
+    const body = status === 400 ? [] : status === 413 ? 'x'.repeat(eventsBodyMaxBytes + 1) : good;
     const type = status === 415 ? 'text/csv' : 'application/json';
     return { system: from, path, init: jsonPost(body, headers, type) };
   };
