@@ -28,10 +28,10 @@ const attributes = {
     .meta({ pattern: '^application/(json|[A-Za-z0-9.+-]+\\+json)\\s*(;|$)' })
     .nullish(),
 };
-/** An attribute that is null is one that is not there. */
+/** An attribute that is null is one that is not there. Neither form takes the other's. */
 const absent = z.null().optional();
 const cloudEvent = z
-  .xor([
+  .union([
     z
       .object({ ...attributes, data: usageEvent, data_base64: absent })
       .meta({ id: 'UsageCloudEventAsJson', description: 'With the event as it is.' }),
