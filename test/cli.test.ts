@@ -173,6 +173,29 @@ describe('events', () => {
     });
   });
 
+  test('events of which none is taken are named one by one, sent or tried', async () => {
+    const file = join(folder, `${randomUUID()}.json`);
+    await writeFile(file, '[{"latencyMs":-1},{"status":"success"}]');
+    for (const [command, taken] of [
+      ['events send', 'accepted'],
+      ['events validate', 'valid'],
+    ] as const) {
+      const { code, stdout, stderr } = await analytics(command, [file]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: `0 ${taken}, 2 rejected\n` });
+      expect(stderr).toMatch(/^event 0: eventId: is required;.*latencyMs: must not be negative/);
+      expect(stderr).toMatch(/\nevent 1: eventId: is required;/);
+    }
+  });
+
+  test('of many wrong events each is named, however few faults an answer tells', async () => {
+    const file = join(folder, `${randomUUID()}.json`);
+    await writeFile(file, JSON.stringify(Array(300).fill({})));
+    const { stdout, stderr } = await analytics('events validate', [file]);
+    expect(stdout).toBe('0 valid, 300 rejected\n');
+    expect(stderr.trim().split('\n')).toHaveLength(300);
+    expect(stderr).toMatch(/^event 299: eventId: is required; and \d+ more$/m);
+  });
+
   test('a line that is no JSON stops no other, and nothing counts twice', async () => {
     const org = randomUUID();
     const lines = [

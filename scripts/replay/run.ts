@@ -78,7 +78,7 @@ export async function replay(
     const counted =
       'reason' in baseline
         ? { counts: null, reason: baseline.reason }
-        : await countSince(baseline, { sent: sent - refused, repeated }, options.waitMs);
+        : await countSince(baseline, { sent, repeated }, options.waitMs);
     return {
       target: target.name,
       ...counts,

@@ -6,7 +6,6 @@ const count = (value: number) => value.toLocaleString('en-US').padStart(12);
 /** What happened, for a person. */
 export function summaryOf(report: ReplayReport): string {
   const { rows, sent, skipped, refused, repeated, counted } = report;
-  const handled = sent - refused;
   const lines = [
     `to ${report.target}`,
     `events from ${report.from} through ${report.through}`,
@@ -32,11 +31,11 @@ export function summaryOf(report: ReplayReport): string {
   const all = sum(counted.counts);
   if (!counted.isComplete) {
     lines.push(
-      `only ${all} of ${handled} were counted before it stood still: is the consumer running, on ` +
+      `only ${all} of ${sent} were counted before it stood still: is the consumer running, on ` +
         'the same stream?',
     );
-  } else if (all > handled + repeated) {
-    lines.push(`${all - handled} more were counted than sent: others are sending too`);
+  } else if (all > sent + repeated) {
+    lines.push(`${all - sent} more were counted than sent: others are sending too`);
   }
   return lines.join('\n');
 }
