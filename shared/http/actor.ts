@@ -1,5 +1,12 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import { type AccessRequest, type Actor, type AuditLine, decide, roles } from '../access.ts';
+import {
+  type AccessRequest,
+  type Actor,
+  type AuditLine,
+  decide,
+  orgText,
+  roles,
+} from '../access.ts';
 import type { Settings } from '../platform/env.ts';
 import { ServiceError } from '../platform/errors.ts';
 import type { Logger } from '../platform/telemetry/telemetry.ts';
@@ -58,7 +65,7 @@ export function createAccess(settings: Pick<Settings, 'ENABLE_RBAC'>): Access {
           subject: actor?.subject ?? null,
           roles: actor?.roles ?? [],
           action: request.action,
-          orgId: request.orgId,
+          orgId: request.orgId === null ? null : orgText(request.orgId),
           allowed,
           reason,
           requestId: context.var.requestId,
