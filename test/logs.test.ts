@@ -85,6 +85,8 @@ test('with every store away the log says why, and holds no secret and no payload
   const all = Object.values(secrets);
   const hidden = [...all, ...all.map(enc), 'a-token-of-somebody', 'a-session', payload.marker];
   for (const secret of hidden) expect(text).not.toContain(secret);
+  // What callers are not told.
+  expect(text).toMatch(/the database is not available: .*ECONNREFUSED/);
   // The wrong one begins like the right one: neither may be there.
   expect(text).toContain('X-Gateway-Secret is missing or wrong');
 });

@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import { Registry } from 'prom-client';
-import { messageOf } from '../platform/errors.ts';
+import { messageOf, ServiceError } from '../platform/errors.ts';
 import type { Logger } from '../platform/telemetry/telemetry.ts';
 import { inSpan, isTracing, traceIn } from '../platform/telemetry/tracing.ts';
 import type { AppEnv } from './context.ts';
@@ -54,7 +54,8 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
     } catch (error) {
       const reason = messageOf(error);
       noteReadiness(context.var.logger, { ready: reason });
-      return problem(context, 'unavailable', reason);
+      const told = error instanceof ServiceError ? error.told : 'not ready';
+      return problem(context, 'unavailable', told);
     }
   });
   app.get('/metrics', async (context) => {
