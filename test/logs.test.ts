@@ -252,7 +252,7 @@ describe('what callers write into a line', () => {
     const request = jsonPost(event, {}, 'application/cloudevents+json');
     const response = await system.app.request('/internal/status', request);
     expect(response.status).toBe(204);
-    const [line] = lines.saying('event not delivered');
+    const [line] = lines.saying('a dead letter about no export');
     expect(line?.id).toBe(`${megabyte.slice(0, 1_024)}… (1000000 characters)`);
     expect(JSON.stringify(line).length).toBeLessThan(8_192);
   });

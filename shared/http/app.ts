@@ -13,6 +13,7 @@ import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, onNotFound, problem } from './problem.ts';
+import { sameSecret } from './same-secret.ts';
 
 export interface HttpAppOptions {
   logger: Logger;
@@ -26,6 +27,8 @@ export interface HttpAppOptions {
   registry?: Registry;
   /** More Prometheus text for `/metrics`, such as the numbers kept in tables. */
   metrics?: () => Promise<string>;
+  /** Who brings it as a bearer token is told those too; without one set, everybody is. */
+  metricsToken?: string | undefined;
 }
 
 /** A thousand events, each with all the metadata it may have. */
@@ -37,7 +40,7 @@ export const bodyMaxBytes = 8_388_608;
  */
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const { logger, actors = [], routes, ready = async () => {}, metrics } = options;
-  const { registry = new Registry() } = options;
+  const { registry = new Registry(), metricsToken } = options;
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
@@ -59,8 +62,16 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
     }
   });
   app.get('/metrics', async (context) => {
+    const given = context.req.header('Authorization');
+    const isTrusted =
+      metricsToken === undefined || sameSecret(given ?? '', `Bearer ${metricsToken}`);
+    // One that is wrong is a mistake in a setting, and must not pass for a service without numbers.
+    if (!isTrusted && given !== undefined) {
+      return problem(context, 'unauthenticated', 'the bearer token is not the right one');
+    }
     // With the database away the process's own numbers are worth having all the same.
-    const kept = await metrics?.().catch((error: unknown) => {
+    const asked = isTrusted ? metrics?.() : undefined;
+    const kept = await asked?.catch((error: unknown) => {
       context.var.logger.warn({ reason: messageOf(error) }, 'numbers kept in tables are missing');
       return '';
     });

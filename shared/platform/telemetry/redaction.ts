@@ -60,8 +60,8 @@ function secretsOf(settings: Partial<Settings>): string[] {
   const passwords = [...stores, K_SINK, OTEL_EXPORTER_OTLP_ENDPOINT]
     .flatMap((url) => (url === undefined ? [] : [new URL(url).password]))
     .flatMap((password) => [password, decoded(password)]);
-  const { REDIS_TOKEN, S3_SECRET_KEY, GATEWAY_SHARED_SECRET } = settings;
-  const keys = [REDIS_TOKEN, S3_SECRET_KEY, GATEWAY_SHARED_SECRET];
+  const { REDIS_TOKEN, S3_SECRET_KEY, GATEWAY_SHARED_SECRET, METRICS_TOKEN } = settings;
+  const keys = [REDIS_TOKEN, S3_SECRET_KEY, GATEWAY_SHARED_SECRET, METRICS_TOKEN];
   const all = [...passwords, ...keys]
     .filter((secret) => secret !== undefined)
     .filter((secret) => secret.length >= secretMinLength)
