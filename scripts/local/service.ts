@@ -161,6 +161,7 @@ export async function openService(
     registry: options.registry ?? new Registry(),
     ready: components.database,
     metrics: () => pipelineMetrics(database),
+    metricsToken: settings.METRICS_TOKEN,
     routes: [
       usageApp({ database, access, settings }),
       reliabilityApp({ database, access, settings }),

@@ -1,6 +1,6 @@
 import { DeadlineError, within } from '../deadline.ts';
 import type { Settings } from '../env.ts';
-import { messageOf, ServiceError } from '../errors.ts';
+import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { type Client, type DriverName, openPool, type Pool, type TextRow } from './driver.ts';
 import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
 import { createTurns } from './turns.ts';
@@ -339,6 +339,5 @@ function webSocketErrorIn(thrown: unknown): Error | undefined {
 }
 
 function unavailable(error: Error): ServiceError {
-  const reason = `the database is not available: ${messageOf(error)}`;
-  return new ServiceError('unavailable', reason, [], error);
+  return storeAway('the database is not available', messageOf(error), error);
 }
