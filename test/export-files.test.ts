@@ -131,7 +131,7 @@ function expectPercentiles(row: Record<string, string>, plain: PlainSums | undef
   for (const percent of [50, 95, 99]) {
     const exact = exactPercentile(plain?.latenciesMs ?? [], percent) ?? Number.NaN;
     const found = Number(row[`latency_p${percent}_ms`]);
-    expect(Math.abs(found - exact)).toBeLessThanOrEqual(0.02 * exact + 0.5);
+    expect(Math.abs(found - exact)).toBeLessThanOrEqual(0.02 * exact);
   }
 }
 

@@ -302,7 +302,7 @@ describe('the last five minutes', () => {
         const found = samples.get(
           `analytics_usage_latency_ms{org_id="${org}",quantile="${quantile}"}`,
         );
-        expect(Math.abs((found ?? 0) - exact)).toBeLessThanOrEqual(exact * 0.02 + 0.5);
+        expect(Math.abs((found ?? 0) - exact)).toBeLessThanOrEqual(exact * 0.02);
       }
     }
     expect(samples.get('analytics_usage_error_rate_max')).toBe(Math.max(...rates.values()));

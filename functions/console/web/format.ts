@@ -20,7 +20,8 @@ export function percentText(rate: number): string {
 
 export function latencyText(ms: number | null): string {
   if (ms === null) return '–';
-  if (ms < 1_000) return `${whole.format(Math.round(ms))} ms`;
+  // A decimal is there where a whole number would be further off than 2%.
+  if (ms < 1_000) return `${whole.format(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   return `${(ms / 60_000).toFixed(1)} min`;
 }
