@@ -13,8 +13,9 @@ export function shortCountText(count: number): string {
   return short.format(count);
 }
 
-/** 0.038203 → `3.82%` */
+/** 0.038203 → `3.82%`; small ones with one more place, and `< 0.001%` for what that would hide. */
 export function percentText(rate: number): string {
+  if (rate > 0 && rate < 0.000_005) return '< 0.001%';
   return `${(rate * 100).toFixed(rate !== 0 && rate < 0.001 ? 3 : 2)}%`;
 }
 
