@@ -61,7 +61,13 @@ const scrape = async () => samplesOf(await pipelineMetrics(database));
 const runVerify = () =>
   verify({
     database,
-    sink: { accept: (events) => store(events), check: async () => {} },
+    sink: {
+      accept: async (events) => {
+        await store(events);
+        return [];
+      },
+      check: async () => {},
+    },
     brokers: null,
     settings: readSettings({}),
     logger: pino({ level: 'silent' }),

@@ -209,7 +209,7 @@ describe('the synthetic check', () => {
       [syntheticOrgId],
     );
   /** A sink that takes everything and stores nothing, as with a consumer that does not run. */
-  const deaf: EventSink = { accept: async () => {}, check: async () => {} };
+  const deaf: EventSink = { accept: async () => [], check: async () => {} };
 
   beforeEach(async () => {
     // A check that begins in one hour and ends in the next would compare the two.

@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { EventSink } from '../../shared/events/event-sink.ts';
+import type { Acceptance, EventSink } from '../../shared/events/event-sink.ts';
 import {
   type Decoded,
   decodeEvent,
@@ -35,8 +35,8 @@ interface EventResult {
   index: number;
   /** As it was sent, null where there was none to read. */
   eventId: string | null;
-  status: 'accepted' | 'rejected';
-  errors?: Fault[];
+  status: 'accepted' | 'duplicate' | 'conflict' | 'rejected';
+  errors?: readonly Fault[];
 }
 
 /** Takes usage events over HTTP: plain JSON or CloudEvents, one or many. */
@@ -55,6 +55,7 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
     const accepted: UsageEvent[] = [];
     const origins = new Map<UsageEvent, TraceHeaders>();
     const results: EventResult[] = [];
+    const taken: EventResult[] = [];
     for (const [index, { eventId, decoded, trace }] of candidates.entries()) {
       if ('faults' in decoded) {
         results.push({ index, eventId, status: 'rejected', errors: decoded.faults });
@@ -64,12 +65,15 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
       } else {
         accepted.push(decoded.event);
         if (trace !== undefined) origins.set(decoded.event, trace);
-        results.push({ index, eventId, status: 'accepted' });
+        const result: EventResult = { index, eventId, status: 'accepted' };
+        taken.push(result);
+        results.push(result);
       }
     }
-    await sink.accept(accepted, origins);
-    const rejected = results.length - accepted.length;
-    return json(context, { accepted: accepted.length, rejected, results }, 202);
+    const outcomes = await sink.accept(accepted, origins);
+    for (const [place, result] of taken.entries()) Object.assign(result, resultOf(outcomes[place]));
+    const rejected = results.filter(({ errors }) => errors !== undefined).length;
+    return json(context, { accepted: results.length - rejected, rejected, results }, 202);
   });
 
   app.post('/validate', async (context) => {
@@ -89,6 +93,11 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
   });
 
   return app;
+}
+
+function resultOf(outcome: Acceptance | undefined): Partial<EventResult> {
+  if (outcome?.status !== 'conflict') return { ...outcome };
+  return { status: 'conflict', errors: outcome.faults };
 }
 
 interface Candidate {

@@ -67,16 +67,27 @@ const body: Record<string, Content> = {
 
 const eventsAnswer = z
   .object({
-    accepted: count,
-    rejected: count,
+    accepted: count.describe('Events that are stored or on their way, duplicates included.'),
+    rejected: count.describe('Events that are not: those rejected, and those in conflict.'),
     results: z
       .array(
         z
           .object({
             index: count.describe('Its place in the request.'),
             eventId: z.string().nullable().describe('As it was sent; null where none was.'),
-            status: z.enum(['accepted', 'rejected']),
-            errors: z.array(fault).optional().describe('Why it was rejected.'),
+            status: z
+              .enum(['accepted', 'duplicate', 'conflict', 'rejected'])
+              .describe(
+                '`duplicate`: it was stored before, with the same content. `conflict`: another ' +
+                  'content of it is stored, or the same eventId of the last hour with another ' +
+                  'occurredAt; what is stored stays. Both are said only where events are stored as ' +
+                  'they are taken, without a stream; behind one they are `accepted`, duplicates are ' +
+                  'dropped, and conflicts go to the dead-letter queue.',
+              ),
+            errors: z
+              .array(fault)
+              .optional()
+              .describe('Why it was rejected, or what is in conflict.'),
           })
           .meta({ id: 'EventResult' }),
       )
@@ -97,7 +108,8 @@ export const eventsOperations: readonly Operation[] = [
     summary: 'Send usage events',
     description:
       `${forms} Each is accepted or rejected by itself: one that is not valid, or of an org that ` +
-      'is not among the actor’s, blocks no other. Sending an event again changes nothing.',
+      'is not among the actor’s, blocks no other. Sending an event again changes nothing; a retry ' +
+      'must repeat its eventId and occurredAt.',
     access: [roles.eventsWrite],
     body,
     answers: {
@@ -111,6 +123,23 @@ export const eventsOperations: readonly Operation[] = [
                 accepted: 1,
                 rejected: 0,
                 results: [{ index: 0, eventId: exampleIds.event, status: 'accepted' }],
+              },
+              conflict: {
+                accepted: 0,
+                rejected: 1,
+                results: [
+                  {
+                    index: 0,
+                    eventId: exampleIds.event,
+                    status: 'conflict',
+                    errors: [
+                      {
+                        path: 'costEstimateCents',
+                        message: 'differs from what is stored of this event',
+                      },
+                    ],
+                  },
+                ],
               },
               rejected: {
                 accepted: 0,
