@@ -63,7 +63,13 @@ const scrape = async () => samplesOf(await pipelineMetrics(database));
 const runVerify = () =>
   verify({
     database,
-    sink: { accept: (events) => store(events), check: async () => {} },
+    sink: {
+      accept: async (events) => {
+        await store(events);
+        return [];
+      },
+      check: async () => {},
+    },
     brokers: null,
     settings: readSettings({}),
     logger: pino({ level: 'silent' }),
@@ -87,6 +93,7 @@ describe('the contract', () => {
       ...['stored', 'duplicate', 'rejected'].map(
         (outcome) => `analytics_ingestion_events_total{outcome="${outcome}"}`,
       ),
+      'analytics_ingestion_conflicts_total',
       'analytics_ingestion_lag_messages{stream="http"}',
       'analytics_ingestion_lag_seconds{stream="http"}',
       `analytics_freshness_lag_seconds{${org}}`,
@@ -178,6 +185,18 @@ describe('counters', () => {
     expect(await counters()).toEqual([10, 10, 3]);
     await store(events(orgId, 5));
     expect(await counters()).toEqual([15, 10, 3]);
+  });
+
+  test('conflicts are counted among the duplicates, and apart', async () => {
+    const conflicts = async () => (await scrape()).get('analytics_ingestion_conflicts_total');
+    const [event = usageEvent()] = events(orgId, 1);
+    await store([event]);
+    expect(await conflicts()).toBe(0);
+    await store([event, { ...event, costEstimateCents: '99' }]);
+    expect(await counters()).toEqual([1, 2, 0]);
+    expect(await conflicts()).toBe(1);
+    await database.query('update analytics.stream_offsets set retired = true');
+    expect(await conflicts()).toBe(1);
   });
 });
 
