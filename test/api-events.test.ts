@@ -17,11 +17,15 @@ const own = randomUUID();
 const writer = actorHeaders(['analytics:events:write'], [own]);
 const fault = z.strictObject({ path: z.string(), message: z.string().min(1) });
 const result = z.discriminatedUnion('status', [
-  z.strictObject({ index: z.int(), eventId: z.string(), status: z.literal('accepted') }),
+  z.strictObject({
+    index: z.int(),
+    eventId: z.string(),
+    status: z.enum(['accepted', 'duplicate']),
+  }),
   z.strictObject({
     index: z.int(),
     eventId: z.string().nullable(),
-    status: z.literal('rejected'),
+    status: z.enum(['rejected', 'conflict']),
     errors: z.array(fault).min(1),
   }),
 ]);
@@ -210,11 +214,16 @@ describe('POST /events', () => {
     expect(detail).toContain('8388608 bytes');
   });
 
-  test('an event sent twice is accepted twice and counted once', async () => {
+  test('an event sent twice is accepted, then a duplicate, and counted once', async () => {
     const orgId = randomUUID();
     const event = eventJson({ orgId });
-    await accepted([event, event], adminHeaders);
-    await accepted(event, adminHeaders);
+    const { results, ...counts } = await accepted([event, event], adminHeaders);
+    expect(counts).toEqual({ accepted: 2, rejected: 0 });
+    expect(results.map(({ status }) => status)).toEqual(['accepted', 'duplicate']);
+    expect(await accepted(event, adminHeaders)).toMatchObject({
+      accepted: 1,
+      results: [{ status: 'duplicate' }],
+    });
     expect(await totals(orgId)).toMatchObject({ invocations: 1 });
   });
 
@@ -323,6 +332,77 @@ describe('POST /events', () => {
     const bomb = gzipSync(Buffer.alloc(200_000_000, ' '));
     expect(bomb.length).toBeLessThan(250_000);
     expect((await packed(bomb, 'gzip')).status).toBe(413);
+  });
+
+  test('an event that comes again with other content is a conflict, and changes nothing', async () => {
+    const orgId = randomUUID();
+    const event = eventJson({ orgId, costEstimateCents: 1 });
+    const other = { ...event, costEstimateCents: 99, inputTokens: 5_000 };
+    const conflict = {
+      eventId: event.eventId,
+      status: 'conflict',
+      errors: ['inputTokens', 'costEstimateCents'].map((path) => ({
+        path,
+        message: 'differs from what is stored of this event',
+      })),
+    };
+    const fresh = eventJson({ orgId, costEstimateCents: 1 });
+    expect(await accepted([event, other, fresh], adminHeaders)).toEqual({
+      accepted: 2,
+      rejected: 1,
+      results: [
+        { index: 0, eventId: event.eventId, status: 'accepted' },
+        { index: 1, ...conflict },
+        { index: 2, eventId: fresh.eventId, status: 'accepted' },
+      ],
+    });
+    expect(await refused(422, other, adminHeaders)).toMatchObject({
+      errors: conflict.errors,
+      accepted: 0,
+      rejected: 1,
+      results: [{ index: 0, ...conflict }],
+    });
+    expect(await totals(orgId)).toMatchObject({ invocations: 2, costEstimateCents: 2 });
+  });
+
+  test('a retry that stamps itself again is a conflict, and names the time that is stored', async () => {
+    const orgId = randomUUID();
+    const [first, second] = [1, 2].map((minutes) =>
+      new Date(Date.now() - minutes * 60_000).toISOString(),
+    );
+    const event = eventJson({ orgId, occurredAt: first });
+    const retry = { ...event, occurredAt: second };
+    await accepted(event, adminHeaders);
+    const message = `differs from ${first}, with which this eventId is stored: a retry must repeat it`;
+    expect(await accepted([retry, event], adminHeaders)).toMatchObject({
+      accepted: 1,
+      rejected: 1,
+      results: [
+        { status: 'conflict', errors: [{ path: 'occurredAt', message }] },
+        { status: 'duplicate' },
+      ],
+    });
+    // The same event id in another org is another event.
+    const elsewhere = { ...retry, orgId: randomUUID() };
+    expect(await accepted(elsewhere, adminHeaders)).toMatchObject({ accepted: 1 });
+    expect(await totals(orgId)).toMatchObject({ invocations: 1 });
+  });
+
+  test('of retries that stamp themselves again at the same moment one is stored', async () => {
+    const orgId = randomUUID();
+    const event = eventJson({ orgId });
+    const others = Array.from({ length: 5 }, () => eventJson({ orgId }));
+    const nowMs = Date.now();
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => {
+        const occurredAt = new Date(nowMs - 60_000 - index).toISOString();
+        return accepted([{ ...event, occurredAt }, ...others], adminHeaders);
+      }),
+    );
+    const statuses = answers.map(({ results }) => results[0]?.status);
+    expect(statuses.filter((status) => status === 'accepted')).toHaveLength(1);
+    expect(statuses.filter((status) => status === 'conflict')).toHaveLength(11);
+    expect(await totals(orgId)).toMatchObject({ invocations: 6 });
   });
 
   const invalid: [string, Record<string, unknown>, string[]][] = [

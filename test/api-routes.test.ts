@@ -44,7 +44,7 @@ const usageAnswer = z.strictObject({
   totals: z.strictObject(usageSums),
   freshness,
 });
-const latency = z.int().min(0).nullable();
+const latency = z.number().min(0).nullable();
 const reliabilitySums = {
   invocations: z.int(),
   errorRate: z.number().min(0).max(1),

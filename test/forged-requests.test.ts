@@ -184,7 +184,10 @@ describe('a path', () => {
     for (const method of ['GET', 'POST']) {
       const admin = [...actor(own, 'admin'), gateway, 'Content-Length: 0'];
       const answer = await ask(path, admin, { method });
-      expect(answer).toMatchObject({ status: 400, lines: [] });
+      expect(answer.status).toBe(400);
+      // A backslash is refused before it is a request of ours.
+      if (path.includes('\\')) expect(answer.lines).toEqual([]);
+      else expect(answer.lines).toMatchObject([{ action: 'path:refuse', allowed: false }]);
     }
   });
 

@@ -125,6 +125,7 @@ function runToEnd(name: string, environment: Record<string, string>): Promise<En
 describe('in production, with what its func.yaml gives and nothing else', () => {
   let database: TestDatabase;
   const gatewaySecret = 'a secret of the gateway';
+  const metricsToken = 'a token of Prometheus';
   let cluster: Cluster;
 
   beforeAll(async () => {
@@ -152,6 +153,7 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
         'analytics-s3:access-key': given.S3_ACCESS_KEY,
         'analytics-s3:secret-key': given.S3_SECRET_KEY,
         'analytics-gateway:secret': gatewaySecret,
+        'analytics-metrics:token': metricsToken,
       },
     };
     const job = await runToEnd('bootstrap', await environmentOf('bootstrap', cluster));
@@ -211,6 +213,18 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
       cache: 'healthy',
       objectStore: 'healthy',
     });
+  });
+
+  test('status tells of orgs to Prometheus alone, and does not start without its token', async () => {
+    const url = await started('status');
+    const numbers = async (headers: Record<string, string>) =>
+      (await (await fetch(`${url}/metrics`, { headers })).text()).match(/^analytics_\w+/gm) ?? [];
+    expect(await numbers({})).toEqual([]);
+    expect((await numbers({ Authorization: `Bearer ${metricsToken}` })).length).toBeGreaterThan(10);
+    const environment = await environmentOf('status', cluster);
+    const { code, output } = await runToEnd('status', { ...environment, METRICS_TOKEN: '' });
+    expect(code).toBe(1);
+    expect(output).toMatch(/^status: wrong settings: METRICS_TOKEN is required.*\n$/);
   });
 
   test('who does not come through the gateway is nobody', async () => {

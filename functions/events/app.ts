@@ -18,7 +18,7 @@ import { json } from '../../shared/http/json.ts';
 import { problem } from '../../shared/http/problem.ts';
 import type { Settings } from '../../shared/platform/env.ts';
 import { type Fault, faultsText, ServiceError } from '../../shared/platform/errors.ts';
-import { type Candidate, judge } from './judgement.ts';
+import { type Candidate, judge, receiptOf } from './judgement.ts';
 import { refusalLog } from './refusal-log.ts';
 
 export interface EventsDeps {
@@ -55,15 +55,25 @@ export function eventsApp({ sink, refusals, access, settings }: EventsDeps): Hon
       },
     );
     const isEverywhere = actor.roles.includes(roles.admin);
-    const judgement = judge(candidates, isList, ({ orgId }) =>
+    const verdicts = judge(candidates, ({ orgId }) =>
       isEverywhere || actor.orgs.includes(orgId) ? null : `${orgId} is not among the actor's orgs`,
     );
-    const { accepted, origins, receipt, faults, areAllForeign } = judgement;
-    await sink.accept(accepted, origins);
-    // Not before: what the sink cannot take is sent again, refused events and all.
-    if (receipt.rejected > 0) refused(receipt.accepted, receipt.rejected, faultsText(faults));
-    if (accepted.length > 0) return json(context, receipt, 202);
+    const valid = verdicts.filter((verdict) => 'event' in verdict);
+    const origins = new Map(
+      valid.flatMap(({ event, trace }) => (trace === undefined ? [] : [[event, trace] as const])),
+    );
+    const acceptances = await sink.accept(
+      valid.map(({ event }) => event),
+      origins,
+    );
+    const { receipt, faults } = receiptOf(verdicts, acceptances, isList);
+    // Not before: what the sink cannot take is sent again, refused events and all. Conflicts are
+    // counted where they are found, in storage.
+    const refusedCount = verdicts.length - valid.length;
+    if (refusedCount > 0) refused(receipt.accepted, refusedCount, faultsText(faults));
+    if (receipt.accepted > 0) return json(context, receipt, 202);
     const detail = `nothing was accepted: ${faultsText(faults)}`;
+    const areAllForeign = verdicts.every((verdict) => 'faults' in verdict && verdict.isForeign);
     const code = areAllForeign ? 'forbidden' : 'unprocessable';
     return problem(context, code, detail, faults, receipt);
   });
@@ -71,7 +81,11 @@ export function eventsApp({ sink, refusals, access, settings }: EventsDeps): Hon
   app.post('/validate', async (context) => {
     access.authorize(context, { action: 'events:validate', anyOf: [], orgId: null });
     const { candidates, isList } = await readCandidates(context, rules());
-    const { receipt, faults } = judge(candidates, isList, () => null);
+    const { receipt, faults } = receiptOf(
+      judge(candidates, () => null),
+      [],
+      isList,
+    );
     if (faults.length === 0) return context.body(null, 204);
     const detail = `${faults.length} problem${faults.length === 1 ? '' : 's'} found`;
     return problem(context, 'invalid_request', detail, faults, receipt);

@@ -1,4 +1,4 @@
-import type { EventOrigins } from '../../shared/events/event-sink.ts';
+import type { Acceptance } from '../../shared/events/event-sink.ts';
 import type { Decoded, UsageEvent } from '../../shared/events/usage-event.ts';
 import { type Fault, fewFaults } from '../../shared/platform/errors.ts';
 import type { TraceHeaders } from '../../shared/platform/telemetry/tracing.ts';
@@ -12,26 +12,10 @@ export interface Candidate {
   trace?: TraceHeaders | undefined;
 }
 
-export interface EventResult {
-  index: number;
-  eventId: string | null;
-  status: 'accepted' | 'rejected';
-  errors?: Fault[];
-}
-
-export interface Judgement {
-  accepted: UsageEvent[];
-  origins: EventOrigins;
-  /** What the sender is told of each. */
-  receipt: { accepted: number; rejected: number; results: EventResult[] };
-  /** All that is wrong, in a list by the event's index. */
-  faults: Fault[];
-  /** Whether nothing is wrong but whose they are. */
-  areAllForeign: boolean;
-}
-
-/** Beyond so many in all, an event's first is told and the others are counted. */
-const faultsToldOfAll = 1_000;
+/** Whether an event may be stored. */
+export type Verdict =
+  | { eventId: string | null; event: UsageEvent; trace: TraceHeaders | undefined }
+  | { eventId: string | null; faults: readonly Fault[]; isForeign: boolean };
 
 /**
  * Judges each event by itself.
@@ -40,37 +24,65 @@ const faultsToldOfAll = 1_000;
  */
 export function judge(
   candidates: readonly Candidate[],
-  isList: boolean,
   forbidden: (event: UsageEvent) => string | null,
-): Judgement {
-  const accepted: UsageEvent[] = [];
-  const origins = new Map<UsageEvent, TraceHeaders>();
+): Verdict[] {
+  return candidates.map(({ eventId, decoded, trace }) => {
+    if ('faults' in decoded) return { eventId, faults: decoded.faults, isForeign: false };
+    const reason = forbidden(decoded.event);
+    if (reason === null) return { eventId, event: decoded.event, trace };
+    const faults = [{ path: 'orgId', message: `forbidden: ${reason}` }];
+    return { eventId, faults, isForeign: true };
+  });
+}
+
+export interface EventResult {
+  index: number;
+  eventId: string | null;
+  status: Acceptance['status'] | 'rejected';
+  errors?: readonly Fault[];
+}
+
+/** What the sender is told of each. */
+export interface Receipt {
+  accepted: number;
+  rejected: number;
+  results: EventResult[];
+}
+
+/** Beyond so many in all, an event's first is told and the others are counted. */
+const faultsToldOfAll = 1_000;
+
+/**
+ * What became of each event, and all that is wrong with them, in a list by the event's index.
+ *
+ * @param acceptances of those that may be stored, in their order; where none is given they would be
+ * accepted
+ */
+export function receiptOf(
+  verdicts: readonly Verdict[],
+  acceptances: readonly Acceptance[],
+  isList: boolean,
+): { receipt: Receipt; faults: Fault[] } {
   const results: EventResult[] = [];
   const faults: Fault[] = [];
-  let foreign = 0;
-  for (const [index, { eventId, decoded, trace }] of candidates.entries()) {
-    const reason = 'event' in decoded ? forbidden(decoded.event) : null;
-    if ('event' in decoded && reason === null) {
-      accepted.push(decoded.event);
-      if (trace !== undefined) origins.set(decoded.event, trace);
-      results.push({ index, eventId, status: 'accepted' });
+  let rejected = 0;
+  let place = 0;
+  for (const [index, verdict] of verdicts.entries()) {
+    const { eventId } = verdict;
+    const became =
+      'event' in verdict
+        ? (acceptances[place++] ?? { status: 'accepted' as const })
+        : { status: 'rejected' as const, faults: verdict.faults };
+    if (!('faults' in became)) {
+      results.push({ index, eventId, status: became.status });
       continue;
     }
-    if (reason !== null) foreign += 1;
-    const own =
-      'faults' in decoded ? decoded.faults : [{ path: 'orgId', message: `forbidden: ${reason}` }];
-    const errors = fewFaults(own, faults.length < faultsToldOfAll ? undefined : 1);
-    results.push({ index, eventId, status: 'rejected', errors });
-    faults.push(...(isList ? own.map((fault) => inList(index, fault)) : own));
+    rejected += 1;
+    const errors = fewFaults(became.faults, faults.length < faultsToldOfAll ? undefined : 1);
+    results.push({ index, eventId, status: became.status, errors });
+    faults.push(...became.faults.map((fault) => (isList ? inList(index, fault) : fault)));
   }
-  const rejected = results.length - accepted.length;
-  return {
-    accepted,
-    origins,
-    receipt: { accepted: accepted.length, rejected, results },
-    faults,
-    areAllForeign: foreign === results.length,
-  };
+  return { receipt: { accepted: results.length - rejected, rejected, results }, faults };
 }
 
 function inList(index: number, { path, message }: Fault): Fault {

@@ -80,20 +80,28 @@ const body: Record<string, Content> = {
 };
 
 const receipt = {
-  accepted: count,
-  rejected: count,
+  accepted: count.describe('Events that are stored or on their way, duplicates included.'),
+  rejected: count.describe('Events that are not: those rejected, and those in conflict.'),
   results: z
     .array(
       z
         .object({
           index: count.describe('Its place in the request.'),
           eventId: z.string().nullable().describe('As it was sent; null where none was.'),
-          status: z.enum(['accepted', 'rejected']),
+          status: z
+            .enum(['accepted', 'duplicate', 'conflict', 'rejected'])
+            .describe(
+              '`duplicate`: it was stored before, with the same content. `conflict`: another ' +
+                'content of it is stored, or the same eventId of the last hour with another ' +
+                'occurredAt; what is stored stays. Both are said only where events are stored as ' +
+                'they are taken, without a stream; behind one they are `accepted`, duplicates are ' +
+                'dropped, and conflicts go to the dead-letter queue.',
+            ),
           errors: z
             .array(fault)
             .max(faultsToldMax + 1)
             .optional()
-            .describe('Why it was rejected.'),
+            .describe('Why it was rejected, or what is in conflict.'),
         })
         .meta({ id: 'EventResult' }),
     )
@@ -117,6 +125,12 @@ const rejected = {
     },
   ],
 };
+const conflict = {
+  index: 2,
+  eventId: exampleIds.event,
+  status: 'conflict',
+  errors: [{ path: 'costEstimateCents', message: 'differs from what is stored of this event' }],
+};
 
 const forms =
   `One event, a list of at most ${eventsMax}, or CloudEvents of the type \`${usageEventType}\`, ` +
@@ -134,7 +148,7 @@ export const eventsOperations: readonly Operation[] = [
       'is not among the actor’s, blocks no other. Where nothing is accepted the answer is 422, or ' +
       '403 where all of it is of other orgs. What is rejected is counted in ' +
       '`analytics_ingestion_events_total` and leaves a line in the log. Sending an event again ' +
-      'changes nothing.',
+      'changes nothing; a retry must repeat its eventId and occurredAt.',
     access: [roles.eventsWrite],
     body,
     bodyMaxBytes: eventsBodyMaxBytes,
@@ -153,10 +167,11 @@ export const eventsOperations: readonly Operation[] = [
               },
               mixed: {
                 accepted: 1,
-                rejected: 1,
+                rejected: 2,
                 results: [
                   ...rejected.results,
                   { index: 1, eventId: exampleIds.event, status: 'accepted' },
+                  conflict,
                 ],
               },
             },

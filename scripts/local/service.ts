@@ -126,7 +126,9 @@ export async function openService(
   const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'local' });
   const publishers = amqp === undefined ? null : brokerSource(amqp, { timeoutMs: 800 });
   const sink =
-    publishers === null ? directSink(background, storage) : streamSink(publishers, settings);
+    publishers === null
+      ? directSink(background, storage, logger.child({ function: 'events' }))
+      : streamSink(publishers, settings);
   const refusals =
     publishers === null
       ? directRefusals(background, storage)
@@ -161,6 +163,7 @@ export async function openService(
     registry: options.registry ?? new Registry(),
     ready: components.database,
     metrics: () => pipelineMetrics(database),
+    metricsToken: settings.METRICS_TOKEN,
     routes: [
       usageApp({ database, access, settings }),
       reliabilityApp({ database, access, settings }),

@@ -13,7 +13,7 @@ export const answerForm = z.object({
   results: z.array(
     z.object({
       index: z.int().min(0),
-      status: z.enum(['accepted', 'rejected']),
+      status: z.enum(['accepted', 'duplicate', 'conflict', 'rejected']),
       errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     }),
   ),
@@ -78,7 +78,7 @@ export function refusals(
   batch: readonly Outgoing[],
 ): Refusal[] {
   return results
-    .filter(({ status }) => status === 'rejected')
+    .filter(({ status }) => status === 'rejected' || status === 'conflict')
     .map(({ index, errors = [] }) => ({
       label: batch[index]?.label ?? `event ${index} of the batch`,
       reason: errors

@@ -7,7 +7,7 @@ import {
 } from '../events/usage-event.ts';
 import { PackedBodyError } from '../platform/body-encoding.ts';
 import type { QueuedMessage } from '../platform/broker/queue-browser.ts';
-import { reasonsOf } from './dead-letters.ts';
+import { conflictHeader, reasonsOf } from './dead-letters.ts';
 
 /** A message of the dead-letter queue, as far as it can be read. */
 export interface DeadLetter {
@@ -16,6 +16,8 @@ export interface DeadLetter {
   rejectedAtMs: number | null;
   /** Why it was rejected then, each as `path: message`. */
   reasons: string[];
+  /** Whether it is a valid event that something else is stored of. */
+  isConflict: boolean;
   /** Null where the bytes cannot be read that far. */
   orgId: string | null;
   eventId: string | null;
@@ -43,6 +45,7 @@ const headersForm = z.object({
   'x-source-offset': z.int().min(0),
   'x-reasons': json.pipe(z.array(z.string())).catch([]),
   'x-rejected-at': z.iso.datetime().nullable().catch(null),
+  [conflictHeader]: z.boolean().catch(false),
 });
 
 const id = z
@@ -73,6 +76,7 @@ export function readDeadLetter({
         : { stream: read['x-source-stream'], offset: read['x-source-offset'] },
     rejectedAtMs: rejectedAt === null ? null : Date.parse(rejectedAt),
     reasons: read?.['x-reasons'] ?? [],
+    isConflict: read?.[conflictHeader] ?? false,
     orgId: ids?.orgId ?? null,
     eventId: ids?.eventId ?? null,
     content,
@@ -101,13 +105,20 @@ export function letterId({ source, messageId }: Pick<DeadLetter, 'source' | 'mes
   return source === null ? `foreign/${messageId ?? ''}` : `${source.stream}/${source.offset}`;
 }
 
-/** Somebody else's message is not ours to publish, whatever its bytes say. */
+/**
+ * Somebody else's message is not ours to publish, whatever its bytes say. Nor is a conflict: with
+ * other content it would be turned away again, and with another time, once its hour has passed, be
+ * stored beside the event that it repeats.
+ */
 export function standingOf(
-  { source, content, contentEncoding }: DeadLetter,
+  { source, content, contentEncoding, isConflict }: DeadLetter,
   rules: EventRules,
 ): Standing {
   if (source === null) {
     return { reasons: ['is not ours: its headers do not say which stream it came from'] };
+  }
+  if (isConflict) {
+    return { reasons: ['is a conflict: an event that is another one needs an eventId of its own'] };
   }
   const decoded = decodeMessage(content, rules, contentEncoding ?? undefined);
   return 'event' in decoded ? decoded : { reasons: reasonsOf(decoded.faults) };

@@ -4,7 +4,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import { Registry } from 'prom-client';
-import { messageOf } from '../platform/errors.ts';
+import { messageOf, ServiceError } from '../platform/errors.ts';
 import type { Logger } from '../platform/telemetry/telemetry.ts';
 import { inSpan, isTracing, traceIn } from '../platform/telemetry/tracing.ts';
 import { BodyBudget } from './body-budget.ts';
@@ -14,6 +14,7 @@ import { httpMetrics, knownMethods } from './metrics.ts';
 import { noRoute } from './no-route.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, problem } from './problem.ts';
+import { sameSecret } from './same-secret.ts';
 
 export interface HttpAppOptions {
   logger: Logger;
@@ -27,6 +28,8 @@ export interface HttpAppOptions {
   registry?: Registry;
   /** More Prometheus text for `/metrics`, such as the numbers kept in tables. */
   metrics?: () => Promise<string>;
+  /** Who brings it as a bearer token is told those too; without one set, everybody is. */
+  metricsToken?: string | undefined;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface HttpAppOptions {
  */
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const { logger, actors = [], routes, ready = async () => {}, metrics } = options;
-  const { registry = new Registry() } = options;
+  const { registry = new Registry(), metricsToken } = options;
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
@@ -51,12 +54,21 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
     } catch (error) {
       const reason = messageOf(error);
       noteReadiness(context.var.logger, { ready: reason });
-      return problem(context, 'unavailable', reason);
+      const told = error instanceof ServiceError ? error.told : 'not ready';
+      return problem(context, 'unavailable', told);
     }
   });
   app.get('/metrics', async (context) => {
+    const given = context.req.header('Authorization');
+    const isTrusted =
+      metricsToken === undefined || sameSecret(given ?? '', `Bearer ${metricsToken}`);
+    // One that is wrong is a mistake in a setting, and must not pass for a service without numbers.
+    if (!isTrusted && given !== undefined) {
+      return problem(context, 'unauthenticated', 'the bearer token is not the right one');
+    }
     // With the database away the process's own numbers are worth having all the same.
-    const kept = await metrics?.().catch((error: unknown) => {
+    const asked = isTrusted ? metrics?.() : undefined;
+    const kept = await asked?.catch((error: unknown) => {
       context.var.logger.warn({ reason: messageOf(error) }, 'numbers kept in tables are missing');
       return '';
     });

@@ -88,7 +88,7 @@ export const onError: ErrorHandler<AppEnv> = (error, context) => {
   if (error instanceof ServiceError) {
     if (error.code === 'unavailable')
       context.var.logger.warn({ reason: error.message }, 'unavailable');
-    return problem(context, error.code, error.message, error.faults);
+    return problem(context, error.code, error.told, error.faults);
   }
   if (error instanceof StoreError) {
     // What is wrong with the store, and what helps, is for us and not for the caller.

@@ -24,16 +24,25 @@ export type ErrorCode =
   | 'rate_limited'
   | 'unavailable';
 
-/** A refusal with a reason that the caller may read. */
+/** A refusal. The log and operators read its message, callers what they are told. */
 export class ServiceError extends Error {
   override name = 'ServiceError';
   readonly code: ErrorCode;
   readonly faults: readonly Fault[];
+  /** The message, unless that says what is nobody's business outside: hosts, ports, names of queues. */
+  readonly told: string;
 
-  constructor(code: ErrorCode, detail: string, faults: readonly Fault[] = [], cause?: unknown) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    faults: readonly Fault[] = [],
+    cause?: unknown,
+    told = detail,
+  ) {
     super(detail, { cause });
     this.code = code;
     this.faults = faults;
+    this.told = told;
   }
 }
 
@@ -57,6 +66,11 @@ export function faultsText(faults: readonly Fault[]): string {
   return fewFaults(faults)
     .map(({ path, message }) => (path === '' ? message : `${path} ${message}`))
     .join('; ');
+}
+
+/** A server that is away: callers are told so, and the message says why as well. */
+export function storeAway(told: string, why: string, cause?: unknown): ServiceError {
+  return new ServiceError('unavailable', `${told}: ${why}`, [], cause, told);
 }
 
 /** A path as people write it: `metadata.team`, `[3].latencyMs`. */

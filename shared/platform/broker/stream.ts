@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { DeadlineError, within } from '../deadline.ts';
-import { messageOf, ServiceError } from '../errors.ts';
+import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { inPublishSpan } from './publish-span.ts';
 import { browseQueue, type QueueBrowser } from './queue-browser.ts';
 
@@ -112,7 +112,7 @@ export async function connectBroker(
       clientProperties: { connection_name: name },
     });
   } catch (error) {
-    throw new ServiceError('unavailable', `RabbitMQ is not available: ${messageOf(error)}`);
+    throw storeAway('RabbitMQ is not available', messageOf(error), error);
   }
   let isOpen = true;
   let end = () => {};
@@ -210,7 +210,7 @@ export async function connectBroker(
       );
     });
     if (returned.delete(correlationId)) {
-      throw new ServiceError('unavailable', `RabbitMQ has no queue or stream ${message.queue}`);
+      throw storeAway('RabbitMQ has no queue or stream for it', message.queue);
     }
   }
 
@@ -227,7 +227,7 @@ export async function connectBroker(
       isLate = true;
       if (error instanceof DeadlineError) giveUp(timeoutMs);
       if (error instanceof ServiceError) throw error;
-      throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
+      throw storeAway('RabbitMQ did not take it', messageOf(error), error);
     }
   }
 
