@@ -1,23 +1,20 @@
 /**
  * Where a reader may begin a cell inside a text: at its start, and after what some reader splits at,
- * whatever the quotes around the text say. A list separator is `;` for Excel in most of Europe;
- * quotes count only where they open a cell, which a reader by another separator sees elsewhere.
- * Spaces are trimmed by some, and a doubled quote is read as an empty quoted start.
+ * whatever quotes the text has around it. A list separator is `;` for Excel in most of Europe, and a
+ * reader that splits at it sees our quotes in the middle of a cell, where they mean nothing. Spaces
+ * are trimmed by some; a doubled quote after a separator is read as an empty text, with what
+ * follows added to it.
  */
-const cellStart = '(?<=(?:^|[,;\\t\\r\\n])[ "]*)';
+const cellStart = '(^|[,;\\t\\r\\n])([ "]*)';
 
 /**
  * What makes Excel, LibreOffice or Google Sheets read a cell as a formula (OWASP, CSV injection),
  * their full-width forms included, and the guard itself, so that no two texts become one.
  */
-const guarded = "[=+\\-@\\uFF1D\\uFF0B\\uFF0D\\uFF20']";
+const guarded = "(?=[=+\\-@\\uFF1D\\uFF0B\\uFF0D\\uFF20'])";
 
-/** Trimmed by spreadsheets, so that what follows would begin the cell. */
-const leadingControl = '^(?=[\\t\\r\\n])';
-
-/** The cheap test comes first: looking back takes time for each place it is tried at. */
-const guardPlaces = new RegExp(`(?=${guarded})${cellStart}|${leadingControl}`, 'g');
-const guards = new RegExp(`'(?=${guarded})(?<=${cellStart}')|^'(?=[\\t\\r\\n])`, 'g');
+const places = new RegExp(cellStart + guarded, 'g');
+const guards = new RegExp(`${cellStart}'${guarded}`, 'g');
 
 /** Told in each manifest, for readers who want the text as it was. */
 export const formulaRule =
@@ -30,7 +27,9 @@ export const formulaRule =
  * or line breaks. No two texts give the same.
  */
 export function guardedCell(text: string): string {
-  return text.replace(guardPlaces, "'");
+  const cell = text.replace(places, "$1$2'");
+  // Spreadsheets trim these, so that what follows would begin the cell.
+  return /^[\t\r\n]/.test(text) ? `'${cell}` : cell;
 }
 
 /**
@@ -38,5 +37,5 @@ export function guardedCell(text: string): string {
  * a text was guarded; there `=x` and `'=x` were one cell, which is read as the former.
  */
 export function unguardedCell(cell: string): string {
-  return cell.replace(guards, '');
+  return cell.replace(/^'(?=[\t\r\n])/, '').replace(guards, '$1$2');
 }
