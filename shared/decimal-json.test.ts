@@ -5,6 +5,7 @@ import {
   literalOf,
   parseKeepingCosts,
   parseKeepingDigits,
+  parseKeepingWholes,
   stringify,
 } from './decimal-json.ts';
 
@@ -142,4 +143,14 @@ describe('parseKeepingDigits', () => {
       }),
     );
   });
+});
+
+test.each([
+  ['{"a":9007199254741241}', '9007199254741241'],
+  ['{"costEstimateCents":0.10}', '0.10'],
+  ['{"a":0.3333333333333333}', undefined],
+  ['{"a":1}', undefined],
+])('parseKeepingWholes of %s keeps %s', (text, literal) => {
+  const [value] = Object.values(parseKeepingWholes(text) as object);
+  expect(literalOf(value)).toBe(literal);
 });

@@ -36,6 +36,7 @@ export function parseKeepingCosts(text: string): unknown {
 
 /** A float, printed again, may not be the number that was written: 15 digits it always keeps. */
 const beyondFloat = /[\d.]{16}|[eE][+-]?\d{3}/;
+const wholeBeyondFloat = /^-?\d{16,}$/;
 
 /** A string whole, or a number outside of any. Only for text that is known to be JSON. */
 const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
@@ -47,10 +48,19 @@ const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[
  * @throws SyntaxError as JSON.parse does.
  */
 export function parseKeepingDigits(text: string): unknown {
+  return parseKeeping(text, beyondFloat);
+}
+
+/** The same, but of the others only whole numbers: a ratio may lose what a float does not keep. */
+export function parseKeepingWholes(text: string): unknown {
+  return parseKeeping(text, wholeBeyondFloat);
+}
+
+function parseKeeping(text: string, isKept: RegExp): unknown {
   const parsed = parseKeepingCosts(text);
   if (!beyondFloat.test(text)) return parsed;
   const marked = (found: string, number: string | undefined) =>
-    number !== undefined && beyondFloat.test(number)
+    number !== undefined && isKept.test(number)
       ? `"\\u0000${literalMark.slice(1)}${number}"`
       : found;
   return JSON.parse(text.replace(costNumber, kept).replace(stringOrNumber, marked));

@@ -502,3 +502,17 @@ test('a closed pipe is no fault, and no colour goes where no terminal is', async
   const { code, stdout } = await analyticsCommand(['models'], environment);
   expect({ code, hasColour: stdout.includes('\u001b') }).toEqual({ code: 0, hasColour: false });
 });
+
+test('sums beyond 2^53 are shown digit for digit', async () => {
+  const busy = randomUUID();
+  const file = join(folder, 'busy.ndjson');
+  const events = [Number.MAX_SAFE_INTEGER, 250].map((inputTokens) =>
+    usageEvent({ orgId: busy, inputTokens }),
+  );
+  await writeFile(file, events.map((event) => `${encodeEvent(event)}\n`).join(''));
+  expect(await analytics('events send', [file])).toMatchObject({ code: 0 });
+  const sum = '9,007,199,254,741,241';
+  const usage = await analytics('usage', ['--org', busy]);
+  expect(usage.stdout).toMatch(new RegExp(`^total +2 +0 +${sum} +40 `, 'm'));
+  expect((await analytics('orgs')).stdout).toMatch(new RegExp(`${busy} +2 +0 +${sum} +40 `));
+});
