@@ -37,7 +37,7 @@ export function noteTimes(
   if (zoneless.count > 0 && plan.mapping === undefined && timeZone === 'UTC') {
     const more = zoneless.count > zoneless.lines.length ? ', …' : '';
     onNote(
-      `warning: ${zoneless.count} times have no zone and are read as UTC (lines ` +
+      `warning: times without a zone are read as UTC, ${zoneless.count} of them (lines ` +
         `${zoneless.lines.join(', ')}${more}): --timezone says which zone they are of`,
     );
   }

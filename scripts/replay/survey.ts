@@ -95,7 +95,8 @@ async function namesOf(path: string, format: FileFormat): Promise<string[]> {
     if (format.kind === 'csv') return 'names' in record ? [...record.names] : [];
     if (rows >= sampleRows) break;
   }
-  if (rows > 0 && names.size === 0 && fault !== undefined) {
+  if (rows === 0) throw new UsageError(`${path} holds no rows`);
+  if (names.size === 0 && fault !== undefined) {
     throw new UsageError(`${path} holds no JSON objects that can be read: ${fault}`);
   }
   return [...names];
