@@ -4,6 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { encodeEvent } from '../shared/events/usage-event.ts';
@@ -210,6 +211,18 @@ describe('events', () => {
     expect(sent).toMatchObject({ code: 0, stdout: '1 accepted, 0 rejected\n' });
     const { stdout } = await analytics('usage --json --group-by none', ['--org', org]);
     expect(stdout).toContain(`"costEstimateCents":${costEstimateCents}`);
+  });
+
+  test('of a gzipped file, and of one in UTF-16', async () => {
+    const file = join(folder, `${randomUUID()}.ndjson.gz`);
+    const line = encodeEvent(usageEvent({ orgId: randomUUID() })).toString();
+    for (const bytes of [gzipSync(line), Buffer.from(`\uFEFF${line}`, 'utf16le')]) {
+      await writeFile(file, bytes);
+      expect(await analytics('events validate', [file])).toMatchObject({
+        code: 0,
+        stdout: '1 valid, 0 rejected\n',
+      });
+    }
   });
 
   test('from standard input, as the program starts', async () => {
