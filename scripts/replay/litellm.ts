@@ -3,12 +3,15 @@ import { parseWhole } from './exact.ts';
 import type { Mapping } from './mapping.ts';
 import { intoMetadata, statusOfCode } from './targets.ts';
 
-/** LiteLLM's spend logs (the table LiteLLM_SpendLogs, as CSV or as its API's JSON), times in UTC. */
+/**
+ * LiteLLM's spend logs (the table LiteLLM_SpendLogs, as CSV or as its API's JSON), and what its
+ * loggers write for each call (StandardLoggingPayload). Times are in UTC, or since 1970.
+ */
 export const litellmSpendLogs: Mapping = {
   name: "LiteLLM's spend logs",
   knownBy: [
-    ['request_id'],
-    ['spend'],
+    ['request_id', 'litellm_call_id', 'id'],
+    ['spend', 'response_cost'],
     ['prompt_tokens'],
     ['completion_tokens'],
     ['startTime'],
@@ -16,9 +19,13 @@ export const litellmSpendLogs: Mapping = {
   ],
   columns: {
     request_id: { metadata: 'requestId' },
+    id: { metadata: 'requestId' },
+    litellm_call_id: { metadata: 'callId' },
+    trace_id: { metadata: 'traceId' },
     call_type: { metadata: 'operation' },
     api_key: { to: 'clientId' },
     spend: { to: 'costEstimateUsd' },
+    response_cost: { to: 'costEstimateUsd' },
     prompt_tokens: { to: 'inputTokens' },
     completion_tokens: { to: 'outputTokens' },
     total_tokens: { leftOut: 'the sum of the other two' },
@@ -26,6 +33,8 @@ export const litellmSpendLogs: Mapping = {
     endTime: { to: 'occurredAt' },
     completionStartTime: { metadata: 'completionStartTime' },
     request_duration_ms: { leftOut: 'endTime less startTime' },
+    response_time: { leftOut: 'endTime less startTime' },
+    stream: { metadata: 'streamed' },
     model: { set: setModelName },
     custom_llm_provider: { set: setProvider },
     model_id: { metadata: 'deployment' },
@@ -48,6 +57,22 @@ export const litellmSpendLogs: Mapping = {
     messages: { leftOut: 'content' },
     response: { leftOut: 'content' },
     proxy_server_request: { leftOut: 'content' },
+    error_information: { set: setError },
+    cost_breakdown: { leftOut: 'parts of the cost' },
+    saved_cache_cost: { leftOut: 'of its cache' },
+    user_agent: { leftOut: 'personal' },
+    ...Object.fromEntries(
+      [
+        ...['error_str', 'model_parameters', 'hidden_params', 'model_map_information'],
+        ...['response_cost_failure_debug_info', 'guardrail_information', 'stop_reason'],
+        ...[
+          'standard_built_in_tools_params',
+          'mcp_tool_call_metadata',
+          'prompt_management_metadata',
+        ],
+        ...['vector_store_request_metadata', 'status_fields'],
+      ].map((name) => [name, { leftOut: 'of LiteLLM alone' }]),
+    ),
   },
 };
 
@@ -125,10 +150,19 @@ function setFromMetadata(draft: Draft, value: unknown, reading: { timeZone: stri
       intoMetadata(key)(draft, found, reading);
     }
   }
-  const code = textOf(at(given, 'error_information.error_code') ?? '').trim();
+  const hash = at(given, 'user_api_key_hash');
+  if (!isEmpty(hash)) draft.fields.clientId ??= textOf(hash);
+  setError(draft, at(given, 'error_information'));
+}
+
+const errorCodeMax = 128;
+
+/** A code may be that of the HTTP answer, which tells more than that the call failed. */
+function setError(draft: Draft, value: unknown): void {
+  const code = textOf(objectOf(value)?.error_code ?? '').trim();
   if (code === '') return;
   const number = parseWhole(code);
-  draft.fields.errorCode = code;
+  draft.fields.errorCode = code.slice(0, errorCodeMax);
   draft.fields.status = number === undefined ? 'error' : statusOfCode(number);
 }
 

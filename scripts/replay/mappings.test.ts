@@ -161,6 +161,35 @@ start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,us
   ]);
 });
 
+test("what LiteLLM's loggers write for a call", () => {
+  const row = {
+    ...{ id: 'chatcmpl-1', trace_id: 't', call_type: 'acompletion', stream: true },
+    ...{ response_cost: 0.0000725, status: 'failure', total_tokens: 521, prompt_tokens: 121 },
+    ...{ completion_tokens: 400, startTime: 1763596800.25, endTime: 1763596804.5 },
+    ...{ model: 'gpt-4o', custom_llm_provider: 'openai', end_user: '', response_time: 4.25 },
+    metadata: { user_api_key_hash: 'hash-1', user_api_key_team_id: 'team-1' },
+    error_information: { error_code: '504', error_class: 'Timeout' },
+    ...{ hidden_params: { a: 1 }, cost_breakdown: { input_cost: 1 }, messages: [], response: {} },
+  };
+  const plan = planOf(Object.keys(row));
+  expect(made(plan, [row])).toMatchObject([
+    {
+      event: {
+        ...at('2025-11-20T00:00:04.500Z'),
+        modelId: modelIdOf('openai', 'gpt-4o'),
+        clientId: 'hash-1',
+        latencyMs: 4_250,
+        status: 'timeout',
+        errorCode: '504',
+        costEstimateCents: '0.0073',
+        metadata: { requestId: 'chatcmpl-1', team: 'team-1', streamed: 'true' },
+      },
+      made: ownOnly,
+    },
+  ]);
+  expect(plan.unused()).toEqual([]);
+});
+
 describe("Langfuse's observations", () => {
   const cells = {
     id: 'obs-1',
