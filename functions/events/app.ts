@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
-import type { Acceptance, EventSink } from '../../shared/events/event-sink.ts';
+import type { EventSink } from '../../shared/events/event-sink.ts';
 import {
   type Decoded,
   decodeEvent,
@@ -21,6 +21,7 @@ import { json } from '../../shared/http/json.ts';
 import type { Settings } from '../../shared/platform/env.ts';
 import { type Fault, ServiceError } from '../../shared/platform/errors.ts';
 import type { TraceHeaders } from '../../shared/platform/telemetry/tracing.ts';
+import { type EventResult, withOutcomes } from './outcomes.ts';
 
 export interface EventsDeps {
   sink: EventSink;
@@ -30,14 +31,6 @@ export interface EventsDeps {
 
 export const usageEventType = 'ai.usage.recorded.v1';
 export const eventsMax = 1_000;
-
-interface EventResult {
-  index: number;
-  /** As it was sent, null where there was none to read. */
-  eventId: string | null;
-  status: 'accepted' | 'duplicate' | 'conflict' | 'rejected';
-  errors?: readonly Fault[];
-}
 
 /** Takes usage events over HTTP: plain JSON or CloudEvents, one or many. */
 export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> {
@@ -55,7 +48,6 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
     const accepted: UsageEvent[] = [];
     const origins = new Map<UsageEvent, TraceHeaders>();
     const results: EventResult[] = [];
-    const taken: EventResult[] = [];
     for (const [index, { eventId, decoded, trace }] of candidates.entries()) {
       if ('faults' in decoded) {
         results.push({ index, eventId, status: 'rejected', errors: decoded.faults });
@@ -65,15 +57,12 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
       } else {
         accepted.push(decoded.event);
         if (trace !== undefined) origins.set(decoded.event, trace);
-        const result: EventResult = { index, eventId, status: 'accepted' };
-        taken.push(result);
-        results.push(result);
+        results.push({ index, eventId, status: 'accepted' });
       }
     }
-    const outcomes = await sink.accept(accepted, origins);
-    for (const [place, result] of taken.entries()) Object.assign(result, resultOf(outcomes[place]));
-    const rejected = results.filter(({ errors }) => errors !== undefined).length;
-    return json(context, { accepted: results.length - rejected, rejected, results }, 202);
+    const rejected = results.length - accepted.length;
+    const receipt = { accepted: accepted.length, rejected, results };
+    return json(context, withOutcomes(receipt, await sink.accept(accepted, origins)), 202);
   });
 
   app.post('/validate', async (context) => {
@@ -93,11 +82,6 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
   });
 
   return app;
-}
-
-function resultOf(outcome: Acceptance | undefined): Partial<EventResult> {
-  if (outcome?.status !== 'conflict') return { ...outcome };
-  return { status: 'conflict', errors: outcome.faults };
 }
 
 interface Candidate {
