@@ -15,7 +15,9 @@ Where the service runs with \`AUTH_MODE=jwt\` it is a bearer token with the clai
 **Times** are RFC 3339, windows half-open, costs in cents with at most 4 decimals.
 
 **Refusals** are \`application/problem+json\` (RFC 9457). A parameter or a field that is not known is
-refused rather than ignored, except in usage events.
+refused rather than ignored, except in usage events. What cannot be read as a request of HTTP/1.1 is
+refused in the same form before it reaches an operation: 400, 408 (too slow), 413, 417 or 431 (the
+address and the headers may be 16 KiB together).
 
 **Every answer** carries \`X-Request-Id\`: the caller's own where it is well formed (1 to 128 letters,
 digits, \`.\`, \`_\`, \`:\` or \`-\`), else a new one. Answers may gain fields: ignore those you do not know.`;
