@@ -20,16 +20,16 @@ const reasonMaxLength = 500;
 export function refusalLog(): (context: Context<AppEnv>, request: RefusedRequest) => void {
   let lines = 0;
   let leftOut = { requests: 0, rejected: 0 };
-  let second: NodeJS.Timeout | undefined;
 
   return ({ var: { logger } }, { reason, ...request }) => {
     // Beside the requests, since the last line is written after them.
-    second ??= setTimeout(() => {
-      if (leftOut.requests > 0) logger.info(leftOut, 'more events refused');
-      lines = 0;
-      leftOut = { requests: 0, rejected: 0 };
-      second = undefined;
-    }, everyMs).unref();
+    if (lines === 0) {
+      setTimeout(() => {
+        if (leftOut.requests > 0) logger.info(leftOut, 'more events refused');
+        lines = 0;
+        leftOut = { requests: 0, rejected: 0 };
+      }, everyMs).unref();
+    }
     lines += 1;
     if (lines > linesMax) {
       leftOut.requests += 1;
