@@ -13,6 +13,7 @@ import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, onNotFound, problem } from './problem.ts';
+import { requestAttributes } from './request-attributes.ts';
 import { sameSecret } from './same-secret.ts';
 
 export interface HttpAppOptions {
@@ -112,12 +113,8 @@ function identifyRequest(logger: Logger): MiddlewareHandler<AppEnv> {
 function traceRequest(): MiddlewareHandler<AppEnv> {
   return function traceRequest(context, next) {
     if (!isTracing()) return next();
-    const { method, path } = context.req;
-    const attributes = {
-      'http.request.method': knownMethods.has(method) ? method : '_OTHER',
-      'url.path': path,
-      'url.scheme': new URL(context.req.url).protocol.slice(0, -1),
-    };
+    const { method } = context.req;
+    const attributes = requestAttributes(context);
     return inSpan(
       knownMethods.has(method) ? method : 'HTTP',
       { kind: SpanKind.SERVER, attributes },

@@ -2,7 +2,7 @@ import { DeadlineError, within } from '../deadline.ts';
 import type { Settings } from '../env.ts';
 import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { type Client, type DriverName, openPool, type Pool, type TextRow } from './driver.ts';
-import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
+import { sqlSpans } from './sql-span.ts';
 import { createTurns } from './turns.ts';
 
 export type { TextRow } from './driver.ts';
@@ -90,6 +90,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const { connectionsMax = 10, patienceMs = requestPatienceMs } = options;
   const { statementTimeoutMs = 30_000 } = options;
   const driver = driverOf(options);
+  const { inSqlSpan, inTransactionSpan, sqlSpanOver } = sqlSpans(options.url);
   let opening: Promise<Pool> | undefined;
   const pool = () => {
     opening ??= openPool(driver, {
