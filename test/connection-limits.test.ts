@@ -175,7 +175,7 @@ describe('a body that is never finished', () => {
       // Half is the most that one may hold: of "a" no more fits, then of nobody.
       for (const subject of ['a', 'c']) {
         const { text } = await until(`no room for ${subject}`, async () => {
-          const answer = await unfinished(head(subject), chunkOf(2_000_000) + '0\r\n\r\n');
+          const answer = await unfinished(head(subject), `${chunkOf(2_000_000)}0\r\n\r\n`);
           return answer.status === 503 && answer;
         });
         expect(text).toMatch(/^retry-after: \d+/im);
@@ -185,7 +185,7 @@ describe('a body that is never finished', () => {
       for (const socket of sockets) socket.destroy();
     }
     await until('there is room again', async () => {
-      const answer = await unfinished(head('c'), chunkOf(2_000_000) + '0\r\n\r\n');
+      const answer = await unfinished(head('c'), `${chunkOf(2_000_000)}0\r\n\r\n`);
       return answer.status === 400;
     });
   });

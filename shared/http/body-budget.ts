@@ -1,5 +1,5 @@
 /** What unfinished bodies may hold in a process; a pod has 256 MiB. */
-export const unfinishedMaxBytes = 33_554_432;
+const unfinishedMaxBytes = 33_554_432;
 
 /**
  * Counts the bytes of bodies that are on their way, over all requests: each is bounded by itself,

@@ -3,7 +3,7 @@ import { createPatience, DeadlineError, type Patience } from '../deadline.ts';
 import type { Settings } from '../env.ts';
 import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { type Client, type DriverName, openPool, type Pool, type TextRow } from './driver.ts';
-import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
+import { sqlSpans } from './sql-span.ts';
 import { createTurns } from './turns.ts';
 
 export type { TextRow } from './driver.ts';
@@ -104,6 +104,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const heard = () => {
     heardMs = performance.now();
   };
+  const { inSqlSpan, inTransactionSpan, sqlSpanOver } = sqlSpans(options.url);
   let opening: Promise<Pool> | undefined;
   const pool = () => {
     opening ??= openPool(driver, {
