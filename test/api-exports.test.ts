@@ -297,6 +297,18 @@ describe('a wrong request', () => {
     expect(await refused(body)).toEqual([{ path, message: expect.stringMatching(message) }]);
   });
 
+  test('more fields than there are are refused by their number, and 20 faults are told', async () => {
+    const extra = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`extra${n}`, n]));
+    const few = await refused({ timeRange, ...extra(60) });
+    expect(few).toHaveLength(21);
+    expect(few.at(-1)).toEqual({ path: '', message: 'and 40 more' });
+    expect(await refused({ timeRange: { ...timeRange, ...extra(3_000) } })).toHaveLength(21);
+    expect(await refused({ timeRange, ...extra(3_000) })).toEqual([
+      { path: '', message: 'must have at most 64 fields' },
+    ]);
+  });
+
   test.each<[string, string]>([
     ['an array', '[]'],
     ['null', 'null'],

@@ -35,7 +35,7 @@ const sendMs = 2_000;
 const countMax = 100_000;
 
 /** Gathers refusals and gives their number to `send`, which throws where it may not be counted. */
-function gatherRefusals(send: (count: number) => Promise<void>): Refusals {
+export function gatherRefusals(send: (count: number) => Promise<void>): Refusals {
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   let sending: Promise<void> | undefined;
@@ -116,7 +116,7 @@ export function streamRefusals(brokers: BrokerSource, settings: StreamSettings):
 const contentType = 'application/vnd.analytics.refusals+json';
 const form = z.object({ refused: z.int().min(1).max(countMax) });
 
-function refusalsMessage(count: number): { content: Buffer; contentType: string } {
+export function refusalsMessage(count: number): { content: Buffer; contentType: string } {
   return { content: Buffer.from(JSON.stringify({ refused: count })), contentType };
 }
 
