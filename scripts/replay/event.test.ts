@@ -110,6 +110,12 @@ test.each([
   expect(events([{ ...row, inputTokens }])).toMatchObject([{ inputTokens: expected }]);
 });
 
+test('a row with the code of an error, and no status, failed', () => {
+  expect(results([{ ...row, errorCode: 'overloaded' }])).toMatchObject([
+    { event: { status: 'error', errorCode: 'overloaded' }, made: { status: false } },
+  ]);
+});
+
 describe('the event id', () => {
   test('is the same for the same rows', () => {
     const rows = [row, { ...row, outputTokens: '11' }, row];

@@ -103,7 +103,7 @@ export function eventMaker({ defaults, placement, rows }: Recipe): (draft: Draft
         modelId: model.modelId,
         clientId: fields.clientId ?? defaults.clientId,
         occurredAt: new Date(occurredAtMs).toISOString(),
-        status: statusOf(fields.status),
+        status: statusOf(fields),
         latencyMs: latencyMs ?? latencyMade(draft, defaults),
         metadata,
         costEstimateCents: '0',
@@ -135,7 +135,7 @@ export function eventMaker({ defaults, placement, rows }: Recipe): (draft: Draft
         cost: costs.isMade,
         model: model.isMade,
         latency: latencyMs === undefined,
-        status: fields.status === undefined,
+        status: fields.status === undefined && fields.errorCode === undefined,
       },
       modelName: model.name,
       isMetadataCut: isCut,
@@ -187,8 +187,10 @@ function modelOf({ fields, modelName, provider }: Draft, defaults: Defaults) {
   return { modelId: modelIdOf(from, modelName), name, isMade: false };
 }
 
-function statusOf(status: unknown): unknown {
-  return typeof status === 'string' ? status.toLowerCase() : (status ?? 'success');
+/** A row that has the code of an error, and no status, is one that failed. */
+function statusOf({ status, errorCode }: Draft['fields']): unknown {
+  if (status === undefined) return errorCode === undefined ? 'success' : 'error';
+  return typeof status === 'string' ? status.toLowerCase() : status;
 }
 
 function isCount(value: unknown): value is number {

@@ -133,6 +133,17 @@ describe('--map', () => {
     expect(draft.fields.errorCode).toBe(errorCode);
   });
 
+  test.each([
+    ['true', 'error'],
+    [false, 'success'],
+    ['0', 'success'],
+    ['maybe', undefined],
+  ])('failed %j is %s', (given, status) => {
+    const { draft } = read({ f: given }, { maps: map('f=failed') });
+    expect(draft.fields.status).toBe(status);
+    expect(draft.faults.length).toBe(status === undefined ? 1 : 0);
+  });
+
   test('reaches keys within keys', () => {
     const names = ['time', 'usage'];
     const plan = planFor('f', names, 'key', {

@@ -38,6 +38,7 @@ export const targets = {
   latencyMs: numberField('latencyMs'),
   latencySeconds: { slot: 'latencyMs', set: setLatencySeconds },
   status: { slot: 'status', set: setStatus },
+  failed: { slot: 'status', set: setFailed },
   errorCode: textField('errorCode'),
   inputTokens: numberField('inputTokens'),
   outputTokens: numberField('outputTokens'),
@@ -190,6 +191,16 @@ function setStatus(draft: Draft, value: unknown): void {
   }
   draft.fields.status = statusOfCode(code);
   if (draft.fields.status !== 'success') draft.fields.errorCode ??= String(code);
+}
+
+const yes = new Set(['true', 't', 'yes', '1']);
+const no = new Set(['false', 'f', 'no', '0']);
+
+function setFailed(draft: Draft, value: unknown): void {
+  const text = textOf(value).trim().toLowerCase();
+  if (yes.has(text)) draft.fields.status = 'error';
+  else if (no.has(text)) draft.fields.status = 'success';
+  else draft.faults.push(`status: must be true or false, not ${JSON.stringify(text.slice(0, 60))}`);
 }
 
 export function statusOfCode(code: number): string {

@@ -27,7 +27,11 @@ const kinds: readonly { looksLike: RegExp; target: (name: string) => string }[] 
   {
     looksLike:
       /status|(^|_)(errors?|err|success|succeeded|failed|failure|outcome|exception)(_|$)|(http|response|error)_?code/,
-    target: (name) => (/error_?(code|type)|exception/.test(name) ? 'errorCode' : 'status'),
+    target: (name) => {
+      if (/fail|is_error/.test(name)) return 'failed';
+      if (/^err(or)?s?$/.test(name)) return 'errorCode|failed';
+      return /err|exception/.test(name) ? 'errorCode' : 'status';
+    },
   },
   {
     looksLike:

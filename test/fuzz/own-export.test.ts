@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readRows, surveyFile } from '../../scripts/replay/survey.ts';
 import { eventColumns } from '../../shared/exports/events.ts';
 import { csvLine, textCell } from '../../shared/exports/format.ts';
-import { readRows, surveyFile } from './survey.ts';
+import { corpusLines, fuzzRuns } from '../support/fuzz.ts';
+
+const corpus: string[] = corpusLines('csv-cells.txt').map((line) => JSON.parse(line));
 
 let folder: string;
 beforeAll(async () => {
@@ -53,6 +56,9 @@ test('any texts come back from our own export as they were', async () => {
         expect(read).toEqual(rows);
       },
     ),
-    { numRuns: 300 },
+    fuzzRuns(
+      100,
+      corpus.map((text) => [[[text, text]]]),
+    ),
   );
 });
