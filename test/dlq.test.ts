@@ -66,6 +66,7 @@ interface Reject {
   offset?: number;
   from?: string;
   contentEncoding?: string;
+  isConflict?: boolean;
 }
 
 async function reject(...rejects: Reject[]): Promise<void> {
@@ -74,12 +75,20 @@ async function reject(...rejects: Reject[]): Promise<void> {
     queue,
     rejects.map(
       (
-        { content, reasons = ['latencyMs: is required'], offset, from, contentEncoding },
+        {
+          content,
+          reasons = ['latencyMs: is required'],
+          offset,
+          from,
+          contentEncoding,
+          isConflict = false,
+        },
         index,
       ) => ({
         stream: from ?? stream,
         message: { offset: offset ?? index, content, headers: {}, contentEncoding },
         reasons,
+        isConflict,
       }),
     ),
   );
@@ -322,6 +331,23 @@ describe('replay', () => {
     expect(stdout).toContain('is not ours');
     expect(await broker.head(stream)).toBeNull();
     expect(await broker.messageCount(queue)).toBe(1);
+  });
+
+  test('never sends a conflict, though it is a valid event, nor from a file', async () => {
+    const content = valid();
+    await reject({
+      content,
+      reasons: ['occurredAt: differs from what is stored'],
+      isConflict: true,
+    });
+    expect((await dlq('show', '--org', orgId)).stdout).toContain('now       not valid');
+    const { code, stdout } = await dlq('replay');
+    expect(code).toBe(1);
+    expect(stdout).toContain('is a conflict');
+    const file = join(folder, `${randomUUID()}.ndjson`);
+    expect((await dlq('drop', '--org', orgId, '--to', file, '--yes')).code).toBe(0);
+    expect((await dlq('replay', '--from', file)).stdout).toContain('is a conflict');
+    expect(await broker.head(stream)).toBeNull();
   });
 
   describe('with a consumer', () => {

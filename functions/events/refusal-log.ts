@@ -20,16 +20,14 @@ const reasonMaxLength = 500;
 export function refusalLog(): (context: Context<AppEnv>, request: RefusedRequest) => void {
   let lines = 0;
   let leftOut = { requests: 0, rejected: 0 };
-  let isCounting = false;
 
   return ({ var: { logger } }, { reason, ...request }) => {
-    if (!isCounting) {
-      isCounting = true;
+    // Beside the requests, since the last line is written after them.
+    if (lines === 0) {
       setTimeout(() => {
         if (leftOut.requests > 0) logger.info(leftOut, 'more events refused');
         lines = 0;
         leftOut = { requests: 0, rejected: 0 };
-        isCounting = false;
       }, everyMs).unref();
     }
     lines += 1;

@@ -93,16 +93,19 @@ test('the time that came first is the one it keeps, for an hour', () => {
 
 describe('a bound', () => {
   test('lets the oldest go, and says how many it forgot early and how old', () => {
-    const ids = recentIds(3_000);
-    const events = some(5_000);
-    for (const [place, event] of events.entries())
-      learn(ids, event, place, startMs + place * 1_000);
-    const nowMs = startMs + 5_000_000;
-    const fresh = events.filter((event) => find(ids, event, nowMs) !== undefined);
-    expect(fresh).toEqual(
-      events.slice(2_000).filter((_, at) => nowMs - startMs - (at + 2_000) * 1_000 < rememberedMs),
-    );
-    expect(ids).toMatchObject({ size: 3_000, forgottenEarly: 2_000, forgottenAtAgeMs: 3_000_000 });
+    // Enough for it to grow several times.
+    const ids = recentIds(30_000);
+    const events = some(50_000);
+    const atMs = (place: number) => startMs + place * 100;
+    for (const [place, event] of events.entries()) learn(ids, event, place, atMs(place));
+    expect(ids).toMatchObject({
+      size: 30_000,
+      forgottenEarly: 20_000,
+      forgottenAtAgeMs: 2_999_900,
+    });
+    const known = events.map((event) => find(ids, event, atMs(50_000)));
+    expect(known.slice(0, 20_000).every((ms) => ms === undefined)).toBe(true);
+    expect(known.slice(20_000)).toEqual(Array.from({ length: 30_000 }, (_, at) => at + 20_000));
   });
 
   test('is not reached by ids that expired', () => {

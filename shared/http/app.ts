@@ -14,6 +14,7 @@ import { httpMetrics, knownMethods } from './metrics.ts';
 import { noRoute } from './no-route.ts';
 import { plainPath } from './plain-path.ts';
 import { onError, problem } from './problem.ts';
+import { requestAttributes } from './request-attributes.ts';
 import { sameSecret } from './same-secret.ts';
 
 export interface HttpAppOptions {
@@ -113,12 +114,8 @@ function identifyRequest(logger: Logger): MiddlewareHandler<AppEnv> {
 function traceRequest(): MiddlewareHandler<AppEnv> {
   return function traceRequest(context, next) {
     if (!isTracing()) return next();
-    const { method, path } = context.req;
-    const attributes = {
-      'http.request.method': knownMethods.has(method) ? method : '_OTHER',
-      'url.path': path,
-      'url.scheme': new URL(context.req.url).protocol.slice(0, -1),
-    };
+    const { method } = context.req;
+    const attributes = requestAttributes(context);
     return inSpan(
       knownMethods.has(method) ? method : 'HTTP',
       { kind: SpanKind.SERVER, attributes },

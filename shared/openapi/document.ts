@@ -18,6 +18,8 @@ Where the service runs with \`AUTH_MODE=jwt\` it is a bearer token with the clai
 **Refusals** are \`application/problem+json\` (RFC 9457), and tell at most ${faultsToldMax} faults. A parameter
 or a field that is not known is refused rather than ignored, except in usage events. A path that is
 known is answered 405 to another method, with \`Allow\`; \`HEAD\` is taken wherever \`GET\` is.
+What cannot be read as a request of HTTP/1.1 is refused in the same form before it reaches an
+operation: 400, 408 (too slow), 413, 417 or 431 (address and headers may be 16 KiB together).
 
 **Bodies** may be packed: \`Content-Encoding: gzip\`. Their limits hold for what they are unpacked.
 
