@@ -152,7 +152,7 @@ async function freshness(snapshot: Queryable, { gauge }: Metrics, now: Date): Pr
 function orgInfo(snapshot: Queryable, { gauge }: Metrics) {
   const info = gauge(
     'analytics_org_info',
-    'What the orgs of the other series are called, always 1; org_name is the id where no name is known',
+    'What the orgs of the other series are called, always 1; org_name has the id behind a name that several share, and is the id where no name is known',
     ['org_id', 'org_name'],
   );
   return async (orgIds: readonly string[]): Promise<void> => {

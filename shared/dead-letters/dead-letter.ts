@@ -1,5 +1,11 @@
 import * as z from 'zod';
-import { decodeMessage, type EventRules, type UsageEvent } from '../events/usage-event.ts';
+import {
+  decodeMessage,
+  type EventRules,
+  type UsageEvent,
+  unpackMessage,
+} from '../events/usage-event.ts';
+import { PackedBodyError } from '../platform/body-encoding.ts';
 import type { QueuedMessage } from '../platform/broker/queue-browser.ts';
 import { conflictHeader, reasonsOf } from './dead-letters.ts';
 
@@ -18,6 +24,8 @@ export interface DeadLetter {
   content: Buffer;
   headers: Readonly<Record<string, unknown>>;
   messageId: string | null;
+  /** As its sender said. */
+  contentEncoding: string | null;
 }
 
 /** What today's rules say: an event that can be sent again, or why it would be rejected again. */
@@ -54,9 +62,11 @@ export function readDeadLetter({
   content,
   headers,
   messageId,
-}: Pick<QueuedMessage, 'content' | 'headers' | 'messageId'>): DeadLetter {
+  contentEncoding,
+}: Omit<QueuedMessage, 'receipt'>): DeadLetter {
+  const plain = plainContent({ content, contentEncoding });
   const ids =
-    content.length > idsMaxBytes ? undefined : idsForm.safeParse(content.toString('utf8')).data;
+    plain.length > idsMaxBytes ? undefined : idsForm.safeParse(plain.toString('utf8')).data;
   const read = headersForm.safeParse(headers).data;
   const rejectedAt = read?.['x-rejected-at'] ?? null;
   return {
@@ -72,7 +82,22 @@ export function readDeadLetter({
     content,
     headers,
     messageId,
+    contentEncoding,
   };
+}
+
+/** A letter's bytes as they were before they were packed; as they are, where that is not known. */
+export function plainContent({
+  content,
+  contentEncoding,
+}: Pick<DeadLetter, 'content' | 'contentEncoding'>): Buffer {
+  if (contentEncoding === null) return content;
+  try {
+    return unpackMessage(content, contentEncoding);
+  } catch (error) {
+    if (error instanceof PackedBodyError) return content;
+    throw error;
+  }
 }
 
 /** `stream/offset`, the same for a letter that a crash put there twice. */
@@ -86,7 +111,7 @@ export function letterId({ source, messageId }: Pick<DeadLetter, 'source' | 'mes
  * stored beside the event that it repeats.
  */
 export function standingOf(
-  { source, content, isConflict }: DeadLetter,
+  { source, content, contentEncoding, isConflict }: DeadLetter,
   rules: EventRules,
 ): Standing {
   if (source === null) {
@@ -95,6 +120,6 @@ export function standingOf(
   if (isConflict) {
     return { reasons: ['is a conflict: an event that is another one needs an eventId of its own'] };
   }
-  const decoded = decodeMessage(content, rules);
+  const decoded = decodeMessage(content, rules, contentEncoding ?? undefined);
   return 'event' in decoded ? decoded : { reasons: reasonsOf(decoded.faults) };
 }

@@ -50,6 +50,9 @@ export async function sendRejects(
         queue,
         content: message.content,
         messageId: `${stream}:${message.offset}`,
+        ...(message.contentEncoding === undefined
+          ? {}
+          : { contentEncoding: message.contentEncoding }),
         headers: {
           'x-reasons': JSON.stringify(
             reasons.slice(0, reasonsMax).map((reason) => reason.slice(0, reasonMaxLength)),

@@ -27,13 +27,16 @@ export function inBatchSpan(
   const options = {
     // Without a stream the batch is part of the request that brought it.
     kind: position === null ? SpanKind.INTERNAL : SpanKind.CONSUMER,
-    attributes: {
-      ...(position === null ? {} : { 'messaging.system': 'rabbitmq' }),
-      'messaging.operation.name': 'process',
-      'messaging.operation.type': 'process',
-      'messaging.destination.name': stream,
-      'messaging.batch.message_count': events.length + rejected + restamped.length,
-    },
+    attributes:
+      position === null
+        ? {}
+        : {
+            'messaging.system': 'rabbitmq',
+            'messaging.operation.name': 'process',
+            'messaging.operation.type': 'process',
+            'messaging.destination.name': stream,
+            'messaging.batch.message_count': events.length + rejected + restamped.length,
+          },
     links: linksTo(all.filter((origin) => origin !== undefined)),
   };
   const work = async (span: Span) => {
@@ -42,7 +45,8 @@ export function inBatchSpan(
     return result;
   };
   const parent = position !== null && isOneTrace ? first : undefined;
-  return inSpan(`process ${stream}`, options, work, parent);
+  const name = position === null ? 'store batch' : `process ${stream}`;
+  return inSpan(name, options, work, parent);
 }
 
 function describeResult(

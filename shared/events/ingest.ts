@@ -8,7 +8,10 @@ export interface IngestBatch {
   /** The stream's (or partition's) name, or `http` for events taken without a stream. */
   stream: string;
   events: readonly UsageEvent[];
-  /** Messages that were no valid events and are already in the dead-letter queue. */
+  /**
+   * Messages that were no valid events and are already in the dead-letter queue, and events that
+   * were refused over HTTP.
+   */
   rejected: number;
   /** Events that were taken out before (see `withoutRestamped`); counted as conflicts. */
   restamped?: readonly Conflict[];
