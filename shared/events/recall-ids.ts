@@ -10,7 +10,7 @@ interface StoredBatch {
   committed: Date;
 }
 
-const rowsPerReadMax = 10_000;
+const rowsPerReadMax = 25_000;
 /** So that no read opens all partitions because of one late event. */
 const lateMaxMs = 2 * 86_400_000;
 
