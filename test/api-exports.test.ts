@@ -656,7 +656,7 @@ describe('the list', () => {
     ['limit -1', 'limit=-1', 'limit', /^must be a whole number$/],
     ['an unknown name', 'state=failed', 'state', /^is not a parameter here$/],
     ['a cursor of one’s own', 'cursor=abc', 'cursor', /nextCursor of an earlier answer/],
-    ['an empty cursor', 'cursor=', 'cursor', /nextCursor of an earlier answer/],
+    ['an empty cursor', 'cursor=', 'cursor', /^must not be empty$/],
     ...[
       ['no time', ['now', randomUUID()]],
       ['an impossible month', ['2026-13-01 00:00:00+00', randomUUID()]],

@@ -30,6 +30,7 @@ import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { sign, startTokenIssuer, validClaims } from './support/token-issuer.ts';
 import { makeTrace, readTrace } from './support/trace.ts';
 import { until } from './support/until.ts';
+import { usageEvent } from './support/usage-events.ts';
 
 const [acme, globex] = sampleOrgs;
 /** The model of the trace, which names none. */
@@ -298,6 +299,39 @@ describe.skipIf(!inject('hasChromium'))('the console in a browser', () => {
       expect(text).toContain(`Org ${acme} is not among the actor's orgs`);
       expect(text).not.toMatch(/Acme|chat-large|\$\d/);
     }
+  });
+
+  test('an address names an org or nothing, and no other path of the host is asked', async () => {
+    const { page, open, asked } = await newPage({ actor: orgAdmin });
+    for (const view of ['usage', 'reliability', 'exports']) {
+      await open(`?view=${view}&org=../../../metrics?&timezone=UTC&${weekQuery}`);
+    }
+    expect(await page.getByLabel('Organisation').inputValue()).toBe(acme);
+    const paths = asked.map((url) => new URL(url).pathname);
+    expect(paths.filter((path) => !path.startsWith('/analytics/'))).toEqual([]);
+    expect(paths).toContain(`/analytics/v1/orgs/${acme}/usage`);
+  });
+
+  test('the smallest spend, share and latency are told as what they are', async () => {
+    const orgId = randomUUID();
+    const spent = { 'spends much': '250', 'spends little': '0.0001' };
+    await system.sink.accept(
+      Object.entries(spent).map(([clientId, costEstimateCents]) =>
+        usageEvent({ orgId, clientId, costEstimateCents, latencyMs: 30 }),
+      ),
+    );
+    const { page, open } = await newPage({ actor: { ...orgAdmin, orgs: [orgId] } });
+    await open(`?timezone=UTC&${weekQuery}&by=client`);
+    const little = page.getByRole('row').filter({ hasText: 'spends little' }).last();
+    expect(await little.innerText()).toMatch(/< \$0\.0001\s+< 0\.001%/);
+    expect(await little.locator('span[title]').first().getAttribute('title')).toBe('$0.000001');
+    const much = page.getByRole('row').filter({ hasText: 'spends much' }).last();
+    const height = async (row: typeof much) =>
+      (await row.locator('.share > span:last-child').boundingBox())?.height;
+    expect(await height(little)).toBe(await height(much));
+    await open(`?view=reliability&timezone=UTC&${weekQuery}`);
+    const tile = page.locator('.tile', { hasText: 'Latency p50' });
+    expect(await tile.locator('.value').textContent()).toBe('30.5 ms');
   });
 
   test('who is looking is chosen in development, by keyboard alone', async () => {

@@ -18,6 +18,7 @@ import { expandPromql, expandSql, type GrafanaScope } from './support/grafana.ts
 import { checkExpressions } from './support/promtool.ts';
 import { runbookAnchors } from './support/runbook.ts';
 import { type System, startSystem } from './support/system.ts';
+import { usageEvent } from './support/usage-events.ts';
 
 const alerts = Object.values(alertGroups).flat();
 const dashboards = await Promise.all(dashboardNames.map(readDashboard));
@@ -177,6 +178,76 @@ describe('on seeded data', () => {
       const times = rows.map(({ time }) => z.date().parse(time).getTime());
       expect(times).toEqual(times.toSorted((a, b) => a - b));
     }
+  });
+
+  describe('where orgs and models share their names', () => {
+    const named = { orgs: [...sampleOrgs], models: sampleModels.map(({ modelId }) => modelId) };
+    const name = async (nameOf: (id: string) => string) => {
+      const entries = (ids: readonly string[]) => ids.map((id) => ({ id, name: nameOf(id) }));
+      await saveNames(database, { orgs: entries(named.orgs), models: entries(named.models) });
+    };
+    /** Every panel's rows, in all scopes, with the names left out of what is compared. */
+    const ask = () =>
+      Promise.all(
+        sqlPanels.map(async ({ rawSql, scopes: all }) =>
+          Promise.all(
+            all.map((scope) => database.query<Record<string, unknown>>(expandSql(rawSql, scope))),
+          ),
+        ),
+      );
+    const labels = ['metric', 'org', 'model'];
+    const values = (row: Record<string, unknown>) =>
+      JSON.stringify(Object.entries(row).filter(([column]) => !labels.includes(column)));
+
+    test('every panel keeps them apart, as many rows and the same numbers', async () => {
+      const clients = ['', '(none)'].map((clientId) => ({ clientId, errorCode: '(none)' }));
+      await system.sink.accept(
+        [...clients, { clientId: '(none)', errorCode: null }].map((fields) =>
+          usageEvent({
+            ...fields,
+            orgId: sampleOrgs[0],
+            modelId: named.models[0] ?? '',
+            status: 'error',
+            occurredAtMs: to.getTime() - 60_000,
+          }),
+        ),
+      );
+      await system.refresh();
+      await name((id) => `named ${id}`);
+      const apart = await ask();
+      await name(() => 'Initech');
+      const alike = await ask();
+      let shown = 0;
+      for (const [index, { panel, format }] of sqlPanels.entries()) {
+        for (const [place, rows] of (alike[index] ?? []).entries()) {
+          const expected = apart[index]?.[place] ?? [];
+          expect(rows.map(values).sort(), panel).toEqual(expected.map(values).sort());
+          // With the id behind it, a name is told apart by who reads it as well.
+          for (const column of labels) {
+            const texts = (list: typeof rows) => new Set(list.map((row) => row[column])).size;
+            expect(texts(rows), `${panel}: ${column}`).toBe(texts(expected));
+          }
+          shown += rows.filter((row) =>
+            labels.some((one) => /^Initech \(/.test(`${row[one]}`)),
+          ).length;
+          if (format !== 'time_series') continue;
+          const points = rows.map(
+            ({ time, metric }) => `${z.date().parse(time).getTime()} ${metric}`,
+          );
+          expect(new Set(points).size, panel).toBe(rows.length);
+        }
+      }
+      expect(shown).toBeGreaterThan(0);
+    });
+
+    test('the variables offer each of them', async () => {
+      await name(() => 'Initech');
+      for (const { query } of dashboards.flatMap(variablesOf)) {
+        const offered = await database.query<{ __text: string; __value: string }>(query);
+        expect(new Set(offered.map(({ __text }) => __text)).size).toBe(offered.length);
+        for (const { __text, __value } of offered) expect(__text).toBe(`Initech (${__value})`);
+      }
+    });
   });
 
   test('what the panels add up to is what the API answers', async () => {

@@ -67,9 +67,9 @@ test('the views give what the tables and a recount give, and nobody writes throu
               round(e.errors::numeric / e.invocations, 6), e.org_name) is distinct from
              (v.invocations, v.errors, v.tokens_total, v.cost_estimate_cents, v.error_rate,
               v.org_name)
-          or abs(v.latency_p50_ms - p50) > p50 * 0.02 + 1
-          or abs(v.latency_p95_ms - p95) > p95 * 0.02 + 1
-          or abs(v.latency_p99_ms - p99) > p99 * 0.02 + 1`,
+          or abs(v.latency_p50_ms - p50) > p50 * 0.02
+          or abs(v.latency_p95_ms - p95) > p95 * 0.02
+          or abs(v.latency_p99_ms - p99) > p99 * 0.02`,
     );
     expect(differences).toEqual([]);
     await expect(database.query(`update analytics.${view} set invocations = 0`)).rejects.toThrow(

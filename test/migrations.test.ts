@@ -172,4 +172,55 @@ describe('migrating', () => {
       /^migration 9002_after\.sql was changed after it was applied: add a new one instead$/,
     );
   });
+
+  test('views that are made again keep their comments, and the rights that others were given', async () => {
+    const readers = ['one', 'two'].map((one) => `reader_${one}_${process.pid}`);
+    const [reader, other] = readers;
+    const own = await emptyDatabase();
+    const before = await mkdtemp(join(tmpdir(), 'migrations-before-'));
+    try {
+      await cp(migrations, before, {
+        recursive: true,
+        // Without this and what came after it.
+        filter: (file) => (/\d{4}_\w+\.sql$/.exec(file)?.[0] ?? '') < '0012',
+      });
+      await migrate(own.url, { folder: before });
+      await withDatabase(own.url, async (database) => {
+        for (const role of readers) await database.query(`create role ${role}`);
+        await database.query(`grant usage on schema analytics to ${readers}`);
+        await database.query(
+          `grant select on analytics.usage_by_hour to ${reader} with grant option`,
+        );
+        await database.query(
+          `grant select (org_id, latency_p95_ms) on analytics.usage_by_day to ${other}`,
+        );
+      });
+      const columns = () =>
+        withDatabase(own.url, (database) =>
+          database.query(
+            `select attrelid::regclass::text as view, attname as name, attnum as place,
+                    col_description(attrelid, attnum) as comment,
+                    obj_description(attrelid, 'pg_class') as comment_of_view,
+                    has_column_privilege($1, attrelid, attnum, 'select with grant option') as reader,
+                    has_column_privilege($2, attrelid, attnum, 'select') as other
+             from pg_attribute
+             where attrelid in ('analytics.usage_by_hour'::regclass, 'analytics.usage_by_day'::regclass)
+             order by 1, attnum`,
+            readers,
+          ),
+        );
+      const was = await columns();
+      await migrate(own.url);
+      expect(await columns()).toEqual(was);
+      expect(was).toContainEqual(expect.objectContaining({ name: 'latency_p95_ms', other: true }));
+      expect(await snapshotOf(own.url)).toBe(await readFile(snapshotFile, 'utf8'));
+    } finally {
+      await withDatabase(own.url, async (database) => {
+        for (const role of readers)
+          await database.query(`drop owned by ${role}; drop role ${role}`);
+      });
+      await own.drop();
+      await rm(before, { recursive: true });
+    }
+  });
 });

@@ -266,7 +266,7 @@ function reliabilityOf(events: readonly UsageEvent[]) {
   const count = (status: string) => events.filter((event) => event.status === status).length;
   const latencies = events.map((event) => event.latencyMs).sort((a, b) => a - b);
   const percentile = (share: number) =>
-    Math.round(binValueMs(binOf(latencies[Math.ceil(share * latencies.length) - 1] ?? 0)));
+    binValueMs(binOf(latencies[Math.ceil(share * latencies.length) - 1] ?? 0));
   return {
     invocations: events.length,
     statusCounts: {

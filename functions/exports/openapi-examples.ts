@@ -1,4 +1,4 @@
-import { formulaRule } from '../../shared/exports/format.ts';
+import { formulaRule } from '../../shared/exports/formula-guard.ts';
 import { exampleIds, exampleSums, exampleWeek } from '../../shared/openapi/examples.ts';
 
 /** Where exports are, and whose. */

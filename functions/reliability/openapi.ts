@@ -11,7 +11,13 @@ import { exampleFreshness, exampleIds, exampleWeek } from '../../shared/openapi/
 import type { Operation } from '../../shared/openapi/operation.ts';
 import { reliabilityParameters } from './app.ts';
 
-const percentile = count.nullable().describe('Whole milliseconds, within 2%; null without events.');
+const percentile = z
+  .number()
+  .min(0)
+  .nullable()
+  .describe(
+    'Milliseconds, within 2%: whole where that is, else with one decimal; null without events.',
+  );
 
 const reliabilitySums = z.object({
   invocations: count,

@@ -1,5 +1,6 @@
 import type { Annotation, Dashboard, Variable } from './grafana.ts';
 import { link, type PanelSpec, postgresql, prometheus } from './panel.ts';
+import { namedApart } from './scope.ts';
 
 /** Panels under a heading, laid out from left to right. */
 export interface Row {
@@ -109,7 +110,7 @@ function namedVariable(name: string, label: string, names: 'orgs' | 'models'): V
     datasource: postgresql,
     query: `select coalesce(n.name, seen.${id}::text) as __text, seen.${id}::text as __value
 from (select distinct ${id} from analytics.freshness_status) as seen
-left join analytics.${names} n using (${id})
+left join ${namedApart(names)} n using (${id})
 order by 1`,
     refresh: 1,
     sort: 0,

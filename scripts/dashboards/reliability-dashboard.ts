@@ -6,6 +6,7 @@ import {
   invocations,
   joinModels,
   modelName,
+  namedApart,
   namedByOrg,
   rollup,
   seriesBy,
@@ -167,7 +168,7 @@ order by 1`,
        coalesce(nullif(d.client_id, ''), '(none)') as client, sum(d.event_count)::float8 as count
 from analytics.error_hourly d ${joinModels}
 where ${inRange}
-group by 1, 2, 3
+group by d.error_code, 2, d.model_id, d.client_id
 order by 4 desc
 limit 50`,
         }),
@@ -265,9 +266,23 @@ limit 100`,
           ],
         }),
         timeSeries({
+          title: 'Conflicts within an hour',
+          description:
+            'Events that came again with other content, or with another time, and were not stored.',
+          unit: 'short',
+          runbook: 'conflicts',
+          queries: [
+            {
+              expr: 'analytics:ingestion_conflicts:max - min_over_time(analytics:ingestion_conflicts:max[60m])',
+              legend: 'conflicts',
+            },
+          ],
+        }),
+        timeSeries({
           title: 'Dead letters',
           description:
-            'Rejects that wait in the dead-letter queue, until they are replayed or dropped.',
+            'Rejects and conflicts that wait in the dead-letter queue, until they are replayed or ' +
+            'dropped.',
           unit: 'short',
           runbook: 'rejects',
           queries: [
@@ -444,7 +459,7 @@ limit 100`,
           width: 24,
           sql: `select e.created_at as "asked for", e.status, e.attempts, e.error,
        coalesce(o.name, e.org_id::text, '(all orgs)') as org, e.format, e.job_id::text as job
-from analytics.export_jobs e left join analytics.orgs o on o.org_id = e.org_id
+from analytics.export_jobs e left join ${namedApart('orgs')} o on o.org_id = e.org_id
 where e.status in ('pending', 'running', 'failed')
   and (e.org_id is null or e.org_id in (\${org:sqlstring}))
   and $__timeFilter(e.created_at)

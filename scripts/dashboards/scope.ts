@@ -15,10 +15,23 @@ export const failures = 'd.error_count + d.timeout_count + d.throttled_count';
 /** Whole units of BILLING_CURRENCY: a chart needs no NUMERIC. */
 export const spend = 'sum(d.cost_estimate_cents)::float8 / 100';
 
+/**
+ * The catalog's orgs or models, each with a name that no other has: the id stands behind a name that
+ * several share. A name tells apart only by itself: always group by the id too.
+ */
+export function namedApart(table: 'orgs' | 'models'): string {
+  const id = table === 'orgs' ? 'org_id' : 'model_id';
+  return `(
+  select ${id}, case when count(*) over (partition by name) = 1 then name
+       else concat(name, ' (', ${id}, ')') end as name
+  from analytics.${table}
+)`;
+}
+
 export const modelName = `coalesce(m.name, d.model_id::text)`;
 export const orgName = `coalesce(o.name, d.org_id::text)`;
-export const joinModels = 'left join analytics.models m on m.model_id = d.model_id';
-export const joinOrgs = 'left join analytics.orgs o on o.org_id = d.org_id';
+export const joinModels = `left join ${namedApart('models')} m on m.model_id = d.model_id`;
+export const joinOrgs = `left join ${namedApart('orgs')} o on o.org_id = d.org_id`;
 
 /** `measure` over time, one line for each org or model. */
 export function seriesBy(name: 'org' | 'model', measure: string, as: string): string {
@@ -26,7 +39,7 @@ export function seriesBy(name: 'org' | 'model', measure: string, as: string): st
   return `select d.bucket_start as time, ${label} as metric, ${measure} as "${as}"
 from ${rollup} d ${join}
 where ${inRange}
-group by 1, 2
+group by 1, 2, d.${name}_id
 order by 1, 2`;
 }
 

@@ -131,7 +131,7 @@ order by 1, 2`,
          as "spend per 1M tokens"
 from ${rollup} d ${joinModels}
 where ${inRange}
-group by 1
+group by 1, d.model_id
 order by 2 desc
 limit 20`,
         }),
@@ -151,7 +151,7 @@ limit 20`,
        count(distinct d.model_id)::float8 as models
 from ${rollup} d ${joinOrgs}
 where ${inRange}
-group by 1
+group by 1, d.org_id
 order by 2 desc
 limit 100`,
         }),

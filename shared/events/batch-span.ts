@@ -15,12 +15,12 @@ import type { IngestBatch, IngestResult } from './ingest.ts';
  * @param origins one for each message; read only while there is an SDK to tell
  */
 export function inBatchSpan(
-  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'position'>,
+  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'restamped' | 'position'>,
   origins: Iterable<TraceHeaders | undefined>,
   store: () => Promise<IngestResult>,
 ): Promise<IngestResult> {
   if (!isTracing()) return store();
-  const { stream, events, rejected, position } = batch;
+  const { stream, events, rejected, restamped = [], position } = batch;
   const all = [...origins];
   const [first] = all;
   const isOneTrace = all.every((origin) => origin?.traceparent === first?.traceparent);
@@ -35,7 +35,7 @@ export function inBatchSpan(
             'messaging.operation.name': 'process',
             'messaging.operation.type': 'process',
             'messaging.destination.name': stream,
-            'messaging.batch.message_count': events.length + rejected,
+            'messaging.batch.message_count': events.length + rejected + restamped.length,
           },
     links: linksTo(all.filter((origin) => origin !== undefined)),
   };
@@ -53,7 +53,7 @@ function describeResult(
   span: Span,
   events: IngestBatch['events'],
   rejected: number,
-  { batchId, stored, duplicates }: IngestResult,
+  { batchId, stored, duplicates, conflicts }: IngestResult,
 ): void {
   if (!span.isRecording()) return;
   let inputTokens = 0;
@@ -68,6 +68,7 @@ function describeResult(
     'analytics.batch.id': batchId,
     'analytics.batch.stored': stored,
     'analytics.batch.duplicates': duplicates,
+    'analytics.batch.conflicts': conflicts,
     'analytics.batch.rejected': rejected,
     'gen_ai.usage.input_tokens': inputTokens,
     'gen_ai.usage.output_tokens': outputTokens,

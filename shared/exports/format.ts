@@ -3,6 +3,7 @@ import type { TextRow } from '../platform/database/db.ts';
 import type { WindowPlan } from '../queries/time-window.ts';
 import type { Values } from '../queries/window-sql.ts';
 import type { PendingBatches } from '../rollups/pending-batches.ts';
+import { guardedCell } from './formula-guard.ts';
 import type { ExportRequest, ExportTotals } from './job.ts';
 
 /** What a stretch of a file is written from; `plan` is the stretch's. */
@@ -106,16 +107,6 @@ export function fromScaled(scaled: bigint): string {
   return `${scaled < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`;
 }
 
-/**
- * What makes Excel, LibreOffice or Google Sheets read a cell as a formula, by its first character
- * (OWASP, CSV injection), their full-width forms included.
- */
-const formulaStart = /^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
-
-/** Told in each manifest, for readers who want the text as it was. */
-export const formulaRule =
-  "a text cell that begins with =, +, -, @, tab, CR, LF or a full-width =, +, -, @ has one ' before it";
-
 /** Either of the two needs quotes, not only both together: LibreOffice ends a row at each. */
 const lineBreak = /[\r\n]/;
 
@@ -130,8 +121,7 @@ const knownCells = new Map<string, string>();
 export function textCell(text: string): string {
   const known = knownCells.get(text);
   if (known !== undefined) return known;
-  const harmless = formulaStart.test(text) ? `'${text}` : text;
-  const cell = stringify([[harmless]], { eof: false, quoted_match: lineBreak });
+  const cell = stringify([[guardedCell(text)]], { eof: false, quoted_match: lineBreak });
   if (knownCells.size >= knownCellsMax) knownCells.clear();
   knownCells.set(text, cell);
   return cell;

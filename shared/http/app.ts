@@ -1,18 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { Hono, type MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import { Registry } from 'prom-client';
 import { messageOf, ServiceError } from '../platform/errors.ts';
 import type { Logger } from '../platform/telemetry/telemetry.ts';
 import { inSpan, isTracing, traceIn } from '../platform/telemetry/tracing.ts';
+import { BodyBudget } from './body-budget.ts';
 import type { AppEnv } from './context.ts';
 import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
+import { noRoute } from './no-route.ts';
 import { plainPath } from './plain-path.ts';
-import { onError, onNotFound, problem } from './problem.ts';
+import { onError, problem } from './problem.ts';
 import { requestAttributes } from './request-attributes.ts';
 import { sameSecret } from './same-secret.ts';
 
@@ -32,9 +33,6 @@ export interface HttpAppOptions {
   metricsToken?: string | undefined;
 }
 
-/** A thousand events, each with all the metadata it may have. */
-export const bodyMaxBytes = 8_388_608;
-
 /**
  * What every function shares around its routes: request id, log, span, metrics, actor, errors as
  * problem+json, the platform's probes and `/metrics`.
@@ -45,7 +43,6 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
-  app.notFound(onNotFound);
   app.use(identifyRequest(logger));
   app.use(httpMetrics(registry));
 
@@ -82,17 +79,21 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
 
   app.use(traceRequest());
   app.use(secureHeaders());
-  app.use(
-    bodyLimit({
-      maxSize: bodyMaxBytes,
-      onError: (context) =>
-        problem(context, 'payload_too_large', `the body must be at most ${bodyMaxBytes} bytes`),
-    }),
-  );
   app.use(plainPath());
+  app.use(limitBodies());
   for (const middleware of actors) app.use(middleware);
   for (const route of routes) app.route('/', route);
+  app.notFound(noRoute(app.routes));
   return app;
+}
+
+/** Nothing reads a body here: who asks, and for what, is known first (see `readBody`). */
+function limitBodies(): MiddlewareHandler<AppEnv> {
+  const bodies = new BodyBudget();
+  return async function limitBodies(context, next) {
+    context.set('bodies', bodies);
+    await next();
+  };
 }
 
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;

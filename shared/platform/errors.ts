@@ -13,10 +13,13 @@ export type ErrorCode =
   | 'invalid_token'
   | 'forbidden'
   | 'not_found'
+  | 'method_not_allowed'
   | 'gone'
   | 'conflict'
   | 'payload_too_large'
   | 'unsupported_media_type'
+  | 'unsupported_encoding'
+  | 'unprocessable'
   | 'too_many_requests'
   | 'rate_limited'
   | 'unavailable';
@@ -41,6 +44,28 @@ export class ServiceError extends Error {
     this.faults = faults;
     this.told = told;
   }
+}
+
+/** So many faults are told in an answer: what has more is not mended by reading them all. */
+export const faultsToldMax = 20;
+/** A sender's own key may be of any length, and is repeated to it. */
+const pathMaxLength = 200;
+
+/** The first faults, and last how many more there are. No answer grows with what is wrong. */
+export function fewFaults(faults: readonly Fault[], max = faultsToldMax): Fault[] {
+  const told = faults.slice(0, max).map(({ path, message }) => ({
+    path: path.length > pathMaxLength ? `${path.slice(0, pathMaxLength).toWellFormed()}…` : path,
+    message,
+  }));
+  const more = faults.length - told.length;
+  return more > 0 ? [...told, { path: '', message: `and ${more} more` }] : told;
+}
+
+/** Faults as one sentence for a refusal's detail. */
+export function faultsText(faults: readonly Fault[]): string {
+  return fewFaults(faults)
+    .map(({ path, message }) => (path === '' ? message : `${path} ${message}`))
+    .join('; ');
 }
 
 /** A server that is away: callers are told so, and the message says why as well. */

@@ -9,8 +9,8 @@ export async function orgName(snapshot: Queryable, orgId: string): Promise<strin
 }
 
 /**
- * What orgs are called, by id; the id itself where the catalog does not know a name, so that none
- * of them is missing.
+ * What orgs are called, by id; with the id behind a name that another org has too, and the id itself
+ * where the catalog does not know a name, so that none of them is missing or taken for another.
  */
 export async function orgNames(
   snapshot: Queryable,
@@ -18,7 +18,11 @@ export async function orgNames(
 ): Promise<Map<string, string>> {
   const names = new Map(orgIds.map((orgId) => [orgId, orgId]));
   const rows = await snapshot.query<{ org_id: string; name: string }>(
-    'select org_id, name from orgs where org_id = any($1::uuid[])',
+    `select org_id, case when exists (select from orgs other
+                                       where other.name = o.name and other.org_id <> o.org_id)
+                         then concat(name, ' (', org_id, ')') else name end as name
+     from orgs o
+     where org_id = any($1::uuid[])`,
     [[...names.keys()]],
   );
   for (const { org_id: orgId, name } of rows) names.set(orgId, name);

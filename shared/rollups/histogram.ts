@@ -1,8 +1,8 @@
 /**
- * Latency histogram: sparse, log-scaled, mergeable (DESIGN 8). The bounds grow by e^0.04, and a
- * bin's value is the harmonic mean of its bounds, which makes the greatest relative error
- * tanh(0.02) = 2.0% at either bound, the least any single value per bin can have (DDSketch,
- * Masson et al., VLDB 2019, with gamma = e^0.04).
+ * Latency histogram: sparse, log-scaled, mergeable. The bounds grow by e^0.04, and a bin's value is
+ * the harmonic mean of its bounds, which makes the greatest relative error tanh(0.02) = 2.0% at
+ * either bound, the least any single value per bin can have (DDSketch, Masson et al., VLDB 2019,
+ * with gamma = e^0.04). The bounds are the first and last whole millisecond that the bin can hold.
  *
  * A bin is stored in SQL as one bigint, `count * 512 + bin + 1`: 401 bins occur between 1 ms and
  * 24 h, and bin -1 holds everything below 1 ms.
@@ -38,9 +38,20 @@ export function mergeSql(a: string, b: string): string {
     from unnest(${a}) as x full join unnest(${b}) as y on ${slotOfX} = ${slotOfY})`;
 }
 
-/** The value in milliseconds that stands for a bin, not rounded. */
+/**
+ * The value in milliseconds that stands for a bin: whole where that is within 2% of all that the bin
+ * can hold, else with one decimal, which always is. 35 of the 401 bins have one, 30.5 for 30 and 31
+ * the first of them; rounded to whole milliseconds they were off by up to 3.3%. Migration 0012 has
+ * the same in SQL.
+ */
 export function binValueMs(bin: number): number {
-  return bin < 0 ? 0 : (2 * Math.exp(bin / 25)) / (1 + Math.exp(0.04));
+  if (bin < 0) return 0;
+  const first = Math.floor(Math.exp((bin - 1) / 25)) + 1;
+  const last = Math.floor(Math.exp(bin / 25));
+  const mean = (2 * first * last) / (first + last);
+  const whole = Math.round(mean);
+  const isClose = [first, last].every((ms) => 50 * Math.abs(whole - ms) < ms);
+  return isClose ? whole : Math.round(10 * mean) / 10;
 }
 
 /** The bin of a latency in milliseconds, as `binSql` computes it. */
@@ -50,17 +61,15 @@ export function binOf(latencyMs: number): number {
 
 const shares = [0.5, 0.95, 0.99];
 const [comma, minus, zero] = [44, 45, 48];
-/** Every bin's value in whole milliseconds, by its place in the packing. */
-const wholeMs = Array.from({ length: slotCount }, (_, slot) =>
-  String(Math.round(binValueMs(slot - 1))),
-);
+/** Every bin's value in milliseconds, by its place in the packing. */
+const valuesMs = Array.from({ length: slotCount }, (_, slot) => String(binValueMs(slot - 1)));
 /** Room for every bin, cleared after use: one histogram is read at a time. */
 const eventsBySlot = new Float64Array(slotCount);
 const everySlot = Array.from({ length: slotCount }, (_, slot) => slot);
 const slots: number[] = [];
 
 /**
- * p50, p95 and p99 in whole milliseconds of packed histograms, which may hold a bin several times:
+ * p50, p95 and p99 in milliseconds of packed histograms, which may hold a bin several times:
  * the smallest bin that reaches its share of the events, as percentile_disc has it.
  *
  * Read by byte and summed in an array. 307,000 bins took 19 ms with split, 13 by charCodeAt with a
@@ -113,7 +122,7 @@ export function packedPercentiles(
     upto += events;
     if (sum !== undefined) sum[slot] = (sum[slot] ?? 0) + events;
     while (share < shares.length && upto >= (shares[share] ?? 1) * total) {
-      found[share] = wholeMs[slot] ?? '';
+      found[share] = valuesMs[slot] ?? '';
       share += 1;
     }
   }

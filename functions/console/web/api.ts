@@ -40,6 +40,11 @@ export interface ApiRequest {
   body?: object;
 }
 
+/** A path whose values are one segment each, whatever they hold. */
+export function pathTo(parts: TemplateStringsArray, ...values: readonly string[]): string {
+  return String.raw({ raw: parts }, ...values.map(encodeURIComponent));
+}
+
 /** @throws ApiError, and what the signal was aborted with. */
 export async function ask<Schema extends z.ZodMiniType>(
   request: ApiRequest,

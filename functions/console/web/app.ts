@@ -1,5 +1,5 @@
 import { type Config, consoleConfig, modelsAnswer } from './answers.ts';
-import { ApiError, ask, askAt } from './api.ts';
+import { ApiError, ask, askAt, pathTo } from './api.ts';
 import { button, el } from './dom.ts';
 import { exportsView } from './exports-view.ts';
 import { keepFocus } from './focus.ts';
@@ -201,7 +201,7 @@ async function modelsOf(org: string, signal: AbortSignal): Promise<Models> {
   const known = models.get(org);
   if (known !== undefined) return known;
   try {
-    const answer = await ask({ path: `/orgs/${org}/models` }, modelsAnswer, signal);
+    const answer = await ask({ path: pathTo`/orgs/${org}/models` }, modelsAnswer, signal);
     const found = {
       ids: answer.models.map(({ modelId }) => modelId),
       names: new Map(

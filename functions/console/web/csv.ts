@@ -1,4 +1,6 @@
-/** RFC 4180, with a heading. A text that a spreadsheet would run gets a leading ', as in exports. */
+import { guardedCell } from '../../../shared/exports/formula-guard.ts';
+
+/** RFC 4180, with a heading. A text that a spreadsheet would run is guarded as in exports. */
 export function csvText(
   headings: readonly string[],
   rows: readonly (readonly (string | number | null)[])[],
@@ -9,6 +11,6 @@ export function csvText(
 function cellText(value: string | number | null): string {
   if (value === null) return '';
   if (typeof value === 'number') return String(value);
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const safe = guardedCell(value);
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

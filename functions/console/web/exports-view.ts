@@ -5,7 +5,7 @@ import {
   exportsAnswer,
   freshnessAnswer,
 } from './answers.ts';
-import { ApiError, type ApiRequest, ask, curlOf } from './api.ts';
+import { ApiError, type ApiRequest, ask, curlOf, pathTo } from './api.ts';
 import { checkFile } from './checksum.ts';
 import { announce, button, copy, el, select } from './dom.ts';
 import { bytesText, countText, timeText } from './format.ts';
@@ -38,8 +38,8 @@ export async function exportsView(
   remedies: Remedies,
 ): Promise<Node> {
   const { state, org } = scene;
-  const home = state.isAllOrgs ? '/exports' : `/orgs/${org}/exports`;
-  const fresh = await ask({ path: `/orgs/${org}/freshness` }, freshnessAnswer, signal).catch(
+  const home = state.isAllOrgs ? '/exports' : pathTo`/orgs/${org}/exports`;
+  const fresh = await ask({ path: pathTo`/orgs/${org}/freshness` }, freshnessAnswer, signal).catch(
     (error: unknown) => {
       // Finance may have no right to read it; each export says how complete it is.
       if (error instanceof ApiError && error.status === 403) return null;
@@ -215,7 +215,7 @@ async function followJob(
     // A tab that nobody looks at asks nothing.
     if (document.hidden) continue;
     try {
-      const now = await ask({ path: `${home}/${job.jobId}` }, exportJob, signal);
+      const now = await ask({ path: home + pathTo`/${job.jobId}` }, exportJob, signal);
       if (now.status !== job.status) {
         card.replaceChildren(jobCard(scene, home, now, signal));
         announce(`Export ${statusWords[now.status].toLowerCase()}`);
@@ -246,7 +246,7 @@ function jobCard(scene: Scene, home: string, job: ExportJob, signal: AbortSignal
   const outcome = el('p', { class: 'outcome', role: 'status' });
   const download = async () => {
     try {
-      const link = await ask({ path: `${home}/${job.jobId}/download` }, exportLink, signal);
+      const link = await ask({ path: home + pathTo`/${job.jobId}/download` }, exportLink, signal);
       el('a', { href: link.url, download: link.filename }).click();
       outcome.textContent = `${link.filename} is being downloaded. Check the file once it is here.`;
     } catch (error) {
@@ -324,7 +324,11 @@ function jobCard(scene: Scene, home: string, job: ExportJob, signal: AbortSignal
         button('Copy checksum', () => copy(job.checksum ?? '', 'Checksum'), { class: 'quiet' }),
         button(
           'Copy curl',
-          () => copy(`${curlOf({ path: `${home}/${job.jobId}/download` })} -L -OJ`, 'curl command'),
+          () =>
+            copy(
+              `${curlOf({ path: home + pathTo`/${job.jobId}/download` })} -L -OJ`,
+              'curl command',
+            ),
           { class: 'quiet' },
         ),
       ),

@@ -13,14 +13,16 @@ export function shortCountText(count: number): string {
   return short.format(count);
 }
 
-/** 0.038203 → `3.82%` */
+/** 0.038203 → `3.82%`; small ones with one more place, and `< 0.001%` for what that would hide. */
 export function percentText(rate: number): string {
+  if (rate > 0 && rate < 0.000_005) return '< 0.001%';
   return `${(rate * 100).toFixed(rate !== 0 && rate < 0.001 ? 3 : 2)}%`;
 }
 
 export function latencyText(ms: number | null): string {
   if (ms === null) return '–';
-  if (ms < 1_000) return `${whole.format(Math.round(ms))} ms`;
+  // A decimal is there where a whole number would be further off than 2%.
+  if (ms < 1_000) return `${whole.format(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   return `${(ms / 60_000).toFixed(1)} min`;
 }

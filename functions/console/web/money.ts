@@ -25,11 +25,25 @@ export function asNumber(money: Money): number {
   return Number(money) / 10 ** unitDigits;
 }
 
-/** `$16.90`; below one unit with two more places, as single answers cost fractions of a cent. */
+/**
+ * `$16.90`; below one unit with two more places, as single answers cost fractions of a cent; and
+ * `< $0.0001` for what these would show as nothing.
+ */
 export function moneyText(money: Money, currency: string): string {
   const usual = usualDigits(currency);
   const unit = 10n ** BigInt(unitDigits);
-  return written(money, currency, money > 0n && money < unit ? usual + 2 : usual);
+  if (money === 0n || money >= unit) return written(money, currency, usual);
+  const digits = usual + 2;
+  const least = 10n ** BigInt(unitDigits - digits);
+  const isShown = 2n * money >= least;
+  return isShown ? written(money, currency, digits) : `< ${written(least, currency, digits)}`;
+}
+
+/** What one of `count` is of an amount, times `times`: never nothing where there was something. */
+export function shareOfMoney(money: Money, count: number, times = 1): Money {
+  if (count === 0 || money === 0n) return 0n;
+  const share = (money * BigInt(times)) / BigInt(count);
+  return share === 0n ? 1n : share;
 }
 
 /** Every place there is, and at least the usual ones. */

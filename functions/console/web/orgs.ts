@@ -1,5 +1,5 @@
 import { type Config, modelsAnswer, orgsAnswer } from './answers.ts';
-import { ask } from './api.ts';
+import { ask, pathTo } from './api.ts';
 import { instantText } from './range.ts';
 
 export interface Org {
@@ -32,7 +32,7 @@ export async function orgsOf(config: Config, signal: AbortSignal): Promise<Org[]
 
 async function nameOf(id: string, signal: AbortSignal): Promise<string | null> {
   try {
-    const { orgName } = await ask({ path: `/orgs/${id}/models` }, modelsAnswer, signal);
+    const { orgName } = await ask({ path: pathTo`/orgs/${id}/models` }, modelsAnswer, signal);
     return orgName;
   } catch {
     // The id will do.

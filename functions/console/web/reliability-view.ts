@@ -1,5 +1,5 @@
 import { type ReliabilitySums, reliabilityAnswer } from './answers.ts';
-import { ask } from './api.ts';
+import { ask, pathTo } from './api.ts';
 import type { ChartOptions, ChartSeries } from './chart.ts';
 import { button, el, segmented } from './dom.ts';
 import {
@@ -43,7 +43,7 @@ const latencies = ['p50', 'p95', 'p99'] as const;
 
 export async function reliabilityView(scene: Scene, signal: AbortSignal): Promise<Node> {
   const { state, org, before, bucketStarts, modelIds } = scene;
-  const path = `/orgs/${org}/reliability`;
+  const path = pathTo`/orgs/${org}/reliability`;
   const request = { path, query: windowQuery(scene, 'none') };
   const get = (query: typeof request.query) => ask({ path, query }, reliabilityAnswer, signal);
   const groupsExpected = state.by === 'model' ? state.models.length || modelIds.length : 1;

@@ -48,6 +48,9 @@ test.each([
   '?start=yesterday&end=2026-01-01T00:00:00Z',
   '?start=2026-01-02T00:00:00Z&end=2026-01-01T00:00:00Z',
   '?timezone=Mars/Olympus&range=1000d',
+  '?org=../../../metrics?',
+  '?org=00000000-0000-4000-8000-00000000000a/../../../metrics',
+  '?org=%0A00000000-0000-4000-8000-00000000000a',
 ])('%s is read as the usual view', (search) => {
   expect(readState(search, 'Europe/Berlin')).toEqual({
     view: 'usage',
@@ -63,6 +66,11 @@ test.each([
     compare: true,
     isAllOrgs: false,
   });
+});
+
+test('an org is a uuid, in whatever case it is written', () => {
+  const { org } = readState('?org=00000000-0000-4000-8000-00000000000A', 'UTC');
+  expect(org).toBe('00000000-0000-4000-8000-00000000000a');
 });
 
 test('neither a token nor an actor can get into an address', () => {

@@ -38,7 +38,7 @@ export function readState(search: string, defaultTimeZone: string): ConsoleState
   const query = new URLSearchParams(search);
   return {
     view: oneOf(views, query.get('view')) ?? 'usage',
-    org: query.get('org')?.toLowerCase() ?? null,
+    org: orgId(query.get('org')),
     range: parseRange(query),
     granularity: oneOf(granularities, query.get('granularity')) ?? 'auto',
     timeZone: knownZone(query.get('timezone')) ?? defaultTimeZone,
@@ -75,6 +75,12 @@ function oneOf<const Name extends string>(
   given: string | null,
 ): Name | undefined {
   return names.find((name) => name === given);
+}
+
+/** Nothing else: what an address names is put into the paths that are asked. */
+function orgId(given: string | null): string | null {
+  const id = given?.toLowerCase() ?? '';
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? id : null;
 }
 
 function unique(values: readonly string[]): string[] {

@@ -13,6 +13,16 @@ test('CSV quotes what must be quoted, and disarms formulas', () => {
   );
 });
 
+test('the texts of a table are guarded as those of an export', () => {
+  const names = ['＝1+1', '\n=1+1', "'=1+1", 'x;=cmd', 'plain'];
+  expect(
+    csvText(
+      ['client'],
+      names.map((name) => [name]),
+    ),
+  ).toBe("client\r\n'＝1+1\r\n\"'\n'=1+1\"\r\n''=1+1\r\nx;'=cmd\r\nplain\r\n");
+});
+
 test('curl is quoted for a shell, whatever a client is called', () => {
   const url = `https://example.com/usage?clientId=it's $(here)`;
   expect(curlText({ url, headers: { 'X-Actor-Subject': 'me' } })).toBe(

@@ -1,6 +1,6 @@
 import { granularities } from '../../../shared/queries/time-window.ts';
 import { reliabilityAnswer, usageAnswer } from './answers.ts';
-import { ask } from './api.ts';
+import { ask, pathTo } from './api.ts';
 import { button, copy, el, select } from './dom.ts';
 import { multiSelect } from './menu.ts';
 import { fromLocalInput, type Preset, presetNames, presets, toLocalInput } from './range.ts';
@@ -135,8 +135,12 @@ async function clientOptions(scene: Scene, signal: AbortSignal) {
   // Whoever may see a view may see its clients; another view's may be closed to them.
   const { series } =
     scene.state.view === 'reliability'
-      ? await ask({ path: `/orgs/${scene.org}/reliability`, query }, reliabilityAnswer, signal)
-      : await ask({ path: `/orgs/${scene.org}/usage`, query }, usageAnswer, signal);
+      ? await ask(
+          { path: pathTo`/orgs/${scene.org}/reliability`, query },
+          reliabilityAnswer,
+          signal,
+        )
+      : await ask({ path: pathTo`/orgs/${scene.org}/usage`, query }, usageAnswer, signal);
   const clients = [...new Set(series.map(({ clientId }) => clientId ?? ''))].sort();
   return clients.map((value) => ({ value, label: clientLabel(value) }));
 }

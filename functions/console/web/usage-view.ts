@@ -1,5 +1,5 @@
 import { type UsageSums, usageAnswer } from './answers.ts';
-import { ask } from './api.ts';
+import { ask, pathTo } from './api.ts';
 import type { ChartSeries } from './chart.ts';
 import { button, el, segmented } from './dom.ts';
 import {
@@ -11,7 +11,14 @@ import {
   shortCountText,
 } from './format.ts';
 import { groupColumn } from './group-column.ts';
-import { asNumber, centsText, exactMoneyText, moneyText, shortMoneyText } from './money.ts';
+import {
+  asNumber,
+  centsText,
+  exactMoneyText,
+  moneyText,
+  shareOfMoney,
+  shortMoneyText,
+} from './money.ts';
 import { panel, type Tile, tiles } from './panel.ts';
 import { instantText } from './range.ts';
 import { bucketsOf, groupLabel, ifPossible, inSlices, type Scene, windowQuery } from './scene.ts';
@@ -39,7 +46,7 @@ interface Measure {
 
 export async function usageView(scene: Scene, signal: AbortSignal): Promise<Node> {
   const { state, config, org, before, bucketStarts, modelIds } = scene;
-  const path = `/orgs/${org}/usage`;
+  const path = pathTo`/orgs/${org}/usage`;
   const request = { path, query: windowQuery(scene, state.by) };
   const get = (query: typeof request.query) => ask({ path, query }, usageAnswer, signal);
   const groupsExpected = state.by === 'model' ? state.models.length || modelIds.length : 1;
@@ -276,8 +283,8 @@ function totalTiles(scene: Scene, totals: UsageSums, before: UsageSums | null): 
       ...changeTile(measure.number(totals), before && measure.number(before)),
     };
   };
-  const perThousand = (sums: UsageSums) =>
-    sums.invocations === 0 ? 0n : (sums.costEstimateCents * 1_000n) / BigInt(sums.invocations);
+  const perThousand = ({ costEstimateCents, invocations }: UsageSums) =>
+    shareOfMoney(costEstimateCents, invocations, 1_000);
   return [
     metricTile('cost'),
     metricTile('invocations'),

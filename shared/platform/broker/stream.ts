@@ -21,6 +21,9 @@ export interface StreamMessage {
   offset: number;
   content: Buffer;
   headers: Readonly<Record<string, unknown>>;
+  /** As its sender says, where it says so. */
+  contentType?: string | undefined;
+  contentEncoding?: string | undefined;
 }
 
 export interface OutgoingMessage {
@@ -28,6 +31,8 @@ export interface OutgoingMessage {
   content: Buffer;
   messageId?: string;
   headers?: Record<string, unknown>;
+  contentType?: string;
+  contentEncoding?: string;
 }
 
 /** Reads a stream in order from an offset on; what was taken must be acknowledged. */
@@ -196,8 +201,7 @@ export async function connectBroker(
           persistent: true,
           mandatory: true,
           correlationId,
-          ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
-          ...(message.headers === undefined ? {} : { headers: message.headers }),
+          ...propertiesOf(message),
         },
         (error) => {
           if (error) reject(error);
@@ -463,7 +467,24 @@ function toStreamMessage(message: ConsumeMessage): StreamMessage {
   if (typeof offset !== 'number') {
     throw new Error('a message without x-stream-offset: the queue is not a stream');
   }
-  return { offset, content: message.content, headers };
+  const { contentType, contentEncoding } = message.properties;
+  return {
+    offset,
+    content: message.content,
+    headers,
+    contentType: textOf(contentType),
+    contentEncoding: textOf(contentEncoding),
+  };
+}
+
+/** What a message says of itself, where it does. */
+function propertiesOf({ queue: _, content: __, ...properties }: OutgoingMessage): Options.Publish {
+  return properties;
+}
+
+/** A property, which the client's types leave open. */
+function textOf(property: unknown): string | undefined {
+  return typeof property === 'string' ? property : undefined;
 }
 
 function isCode(error: unknown, code: number): boolean {
