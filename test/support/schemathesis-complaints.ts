@@ -34,8 +34,8 @@ export const knownComplaints: readonly KnownComplaint[] = [
   },
   {
     code: 'ST202',
-    operation: /^POST \/events\/validate$/,
-    detail: /problems? found|must be|must have|must not/,
+    operation: /^POST \/events(\/validate)?$/,
+    detail: /^nothing was accepted: |problems? found|must be|must have|must not/,
     reason:
       "an event's joint rules: costs add up, an error code only beside a failure, id and subject of a CloudEvent are its data's",
   },
@@ -50,18 +50,5 @@ export const knownComplaints: readonly KnownComplaint[] = [
     operation: /^Stateful tests$/,
     detail: /^orgId must be a uuid$/,
     reason: "the tool's own: it takes an org of null, of an export over all orgs, for a path's org",
-  },
-  // To go once unknown methods are a 405, and a single event that is refused is a 400.
-  {
-    code: 'ST204',
-    operation: /^TRACE /,
-    detail: /^there is no TRACE /,
-    reason: 'a method that no route has is a 404',
-  },
-  {
-    code: 'ST201',
-    operation: /^POST \/events$/,
-    detail: /^/,
-    reason: 'a single event that is refused is a 202 that says so',
   },
 ];
