@@ -31,6 +31,21 @@ test('a connection on which nothing is confirmed is given up for another', async
   await second.publish([message], 5_000);
 });
 
+test('a connection is made, though this process is held up meanwhile', async () => {
+  const timeoutMs = 400;
+  const brokers = brokerSource(services().RABBITMQ_URL, { timeoutMs });
+  onTestFinished(() => brokers.close());
+  // Loaded before, so that connecting is what is held up.
+  await import('amqplib');
+  const opened = brokers.get();
+  for (let step = 0; step < 3; step += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const endMs = performance.now() + timeoutMs + 100;
+    while (performance.now() < endMs);
+  }
+  await (await opened).ping();
+});
+
 /**
  * A RabbitMQ that confirms nothing of what comes on the first connection, and reads no more of it:
  * as where that one sent to a stream's leader of before.

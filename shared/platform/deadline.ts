@@ -18,7 +18,7 @@ const parts = 32;
 /** To be later than that is to be held up; less is how timers are. */
 const partMinMs = 10;
 /** However long the process is held up: no limit lasts longer than so many times its length. */
-const stretchMax = 5;
+export const stretchMax = 10;
 
 /**
  * Calls `onOver` when the time is over: the time in which an answer could have been heard. While

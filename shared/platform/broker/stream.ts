@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
-import { DeadlineError, within } from '../deadline.ts';
+import { DeadlineError, stretchMax, within } from '../deadline.ts';
 import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { inPublishSpan } from './publish-span.ts';
 import { browseQueue, type QueueBrowser } from './queue-browser.ts';
@@ -106,12 +106,16 @@ export async function connectBroker(
 ): Promise<Broker> {
   const { default: amqplib } = await import('amqplib');
   let connection: ChannelModel;
+  // Its own time-out counts this process's delays as the broker's, so it only ends what is given up.
+  const connecting = amqplib.connect(withHeartbeat(url), {
+    timeout: timeoutMs * stretchMax,
+    clientProperties: { connection_name: name },
+  });
   try {
-    connection = await amqplib.connect(withHeartbeat(url), {
-      timeout: timeoutMs,
-      clientProperties: { connection_name: name },
-    });
+    const fault = `it does not answer within ${timeoutMs} ms`;
+    connection = await within(timeoutMs, connecting, fault);
   } catch (error) {
+    connecting.then(cut).catch(() => {});
     throw storeAway('RabbitMQ is not available', messageOf(error), error);
   }
   let isOpen = true;
