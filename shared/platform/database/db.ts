@@ -166,7 +166,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     } catch (error) {
       const cause = asUnavailable(error);
       // What a server no longer answers for must not go back to the pool.
-      release(isUnavailable(cause));
+      release(isUnavailable(cause) || endsSession(error));
       throw signal?.aborted ? signal.reason : cause;
     } finally {
       signal?.removeEventListener('abort', destroy);
@@ -289,7 +289,7 @@ export function openDatabase(options: DatabaseOptions): Database {
               return result;
             } catch (error) {
               // Its connection is given up, and the transaction with it.
-              if (isUnavailable(asUnavailable(error))) throw error;
+              if (isUnavailable(asUnavailable(error)) || endsSession(error)) throw error;
               try {
                 // Also when the prelude failed: the transaction that BEGIN opened is still there.
                 await inSqlSpan('rollback', () => client.query('rollback', []));
@@ -383,6 +383,15 @@ export function sqlState(error: unknown): string | undefined {
     /^[0-9A-Z]{5}$/.test(error.code)
     ? error.code
     : undefined;
+}
+
+/** The server's last word in a session: the connection is gone, whatever the fault was about. */
+function endsSession(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'severity' in error &&
+    (error.severity === 'FATAL' || error.severity === 'PANIC')
+  );
 }
 
 const unreachable = new Set([
