@@ -1,5 +1,7 @@
 /** Who may do what (the contract's table), and the audit line of every decision. */
 
+import { cutText } from './platform/telemetry/line-bounds.ts';
+
 export const roles = {
   usageRead: 'analytics:usage:read',
   reliabilityRead: 'analytics:reliability:read',
@@ -13,6 +15,13 @@ export type Role = (typeof roles)[keyof typeof roles];
 
 /** Longer names are nobody's: each is in every audit line. */
 export const subjectMaxLength = 256;
+
+/** An org's id has 36: what is longer is a caller's text, and each is in a line and an answer. */
+const orgIdMaxLength = 64;
+
+export function orgText(orgId: string): string {
+  return cutText(orgId, orgIdMaxLength);
+}
 
 export interface Actor {
   subject: string;
@@ -61,7 +70,7 @@ export function decide(actor: Actor, { anyOf, orgId, everyOrg }: AccessRequest):
   if (anyOf.length > 0 && granting === undefined) {
     return refuse(`missing role: one of ${[...new Set([...anyOf, roles.admin])].join(', ')}`);
   }
-  if (!isOwn) return refuse(`org ${orgId} is not among the actor's orgs`);
+  if (!isOwn) return refuse(`org ${orgText(String(orgId))} is not among the actor's orgs`);
   return {
     allowed: true,
     reason: granting === undefined ? 'any actor' : `role ${granting}`,

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decimal, literalOf, parseKeepingCosts, stringify } from './decimal-json.ts';
+import {
+  decimal,
+  literalOf,
+  parseKeepingCosts,
+  parseKeepingDigits,
+  parseKeepingWholes,
+  stringify,
+} from './decimal-json.ts';
 
 const costKeys = ['costEstimateCents', 'inputCostCents', 'outputCostCents'];
 
@@ -111,4 +118,39 @@ describe('stringify', () => {
       }),
     );
   });
+});
+
+describe('parseKeepingDigits', () => {
+  test.each([
+    ['{"a":9007199254741241}', '9007199254741241'],
+    ['{"a":0.4875000000000001}', '0.4875000000000001'],
+    ['{"a":-12345678901234567890.5e-3}', '-12345678901234567890.5e-3'],
+    ['{"a":1e400}', '1e400'],
+    ['{"costEstimateCents":0.10}', '0.10'],
+    ['{"a":123456789012345}', undefined],
+    ['{"a":"9007199254741241"}', undefined],
+    ['{"a":"\\"9007199254741241,"}', undefined],
+  ])('%s keeps %s', (text, literal) => {
+    const [value] = Object.values(parseKeepingDigits(text) as object);
+    expect(literalOf(value)).toBe(literal);
+    expect(stringify(parseKeepingDigits(text))).toBe(text);
+  });
+
+  test('is JSON.parse but for what a float would change', () => {
+    fc.assert(
+      fc.property(fc.json(), (json) => {
+        expect(withFloats(parseKeepingDigits(json))).toEqual(JSON.parse(json));
+      }),
+    );
+  });
+});
+
+test.each([
+  ['{"a":9007199254741241}', '9007199254741241'],
+  ['{"costEstimateCents":0.10}', '0.10'],
+  ['{"a":0.3333333333333333}', undefined],
+  ['{"a":1}', undefined],
+])('parseKeepingWholes of %s keeps %s', (text, literal) => {
+  const [value] = Object.values(parseKeepingWholes(text) as object);
+  expect(literalOf(value)).toBe(literal);
 });

@@ -34,7 +34,39 @@ export function parseKeepingCosts(text: string): unknown {
   return JSON.parse(maybeCostNumber.test(text) ? text.replace(costNumber, kept) : text);
 }
 
-/** The digits of a number that `parseKeepingCosts` kept, or undefined for any other value. */
+/** A float, printed again, may not be the number that was written: 15 digits it always keeps. */
+const beyondFloat = /[\d.]{16}|[eE][+-]?\d{3}/;
+const wholeBeyondFloat = /^-?\d{16,}$/;
+
+/** A string whole, or a number outside of any. Only for text that is known to be JSON. */
+const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/g;
+
+/**
+ * JSON.parse, but cost numbers, and all others of more digits than a float keeps, come back as
+ * marked text. Read them with `literalOf`.
+ *
+ * @throws SyntaxError as JSON.parse does.
+ */
+export function parseKeepingDigits(text: string): unknown {
+  return parseKeeping(text, beyondFloat);
+}
+
+/** The same, but of the others only whole numbers: a ratio may lose what a float does not keep. */
+export function parseKeepingWholes(text: string): unknown {
+  return parseKeeping(text, wholeBeyondFloat);
+}
+
+function parseKeeping(text: string, isKept: RegExp): unknown {
+  const parsed = parseKeepingCosts(text);
+  if (!beyondFloat.test(text)) return parsed;
+  const marked = (found: string, number: string | undefined) =>
+    number !== undefined && isKept.test(number)
+      ? `"\\u0000${literalMark.slice(1)}${number}"`
+      : found;
+  return JSON.parse(text.replace(costNumber, kept).replace(stringOrNumber, marked));
+}
+
+/** The digits of a number that was kept so, or undefined for any other value. */
 export function literalOf(value: unknown): string | undefined {
   return typeof value === 'string' && value.startsWith(literalMark)
     ? value.slice(literalMark.length)

@@ -71,13 +71,14 @@ async function ingestion(snapshot: Queryable, { counter, gauge }: Metrics, now: 
     retired: boolean;
     stored: number;
     duplicate: number;
+    conflicts: number;
     rejected: number;
     lost: number;
     lag_messages: number;
     lag_seconds: number;
   }>(
     `select stream, retired, events_stored as stored, events_duplicate as duplicate,
-            events_rejected as rejected, messages_lost as lost,
+            events_conflicting as conflicts, events_rejected as rejected, messages_lost as lost,
             greatest(coalesce(head_offset - coalesce(committed_offset, -1), 0), 0) as lag_messages,
             greatest(extract(epoch from $1 - coalesce(complete_through, created_at)), 0)::float8
               as lag_seconds
@@ -96,6 +97,10 @@ async function ingestion(snapshot: Queryable, { counter, gauge }: Metrics, now: 
       streams.reduce((sum, row) => sum + row[outcome], 0),
     );
   }
+  counter(
+    'analytics_ingestion_conflicts_total',
+    'Those of the duplicates that differ from what is stored, in content or time, since the beginning',
+  ).inc(streams.reduce((sum, { conflicts }) => sum + conflicts, 0));
   const lagMessages = gauge(
     'analytics_ingestion_lag_messages',
     'Offsets between the head of the stream and the last committed one',

@@ -371,6 +371,46 @@ test('allowed or denied, each request of each route leaves one line that fits it
   }
 });
 
+test.each(['//orgs', '/orgs/x%5c/usage', '/orgs/a%2Fb/usage'])(
+  'a path that can be read in two ways is refused with one audit line: %s',
+  async (path) => {
+    const { status, lines } = await ask(
+      { ...listOrgs, path: `/analytics/v1${path}` },
+      actorHeaders(['admin']),
+    );
+    expect(status).toBe(400);
+    expect(lines).toEqual([
+      expect.objectContaining({
+        subject: null,
+        action: 'path:refuse',
+        allowed: false,
+        reason: expect.stringMatching(/^the path must not have .*: \/analytics\/v1/),
+      }),
+    ]);
+  },
+);
+
+test('a request over the limit is refused with one audit line', async () => {
+  const log = auditLog();
+  const limited = await start({
+    logger: log.logger,
+    environment: { RATE_LIMIT_PER_MINUTE: '1' },
+  });
+  try {
+    const actor = actorHeaders(['admin']);
+    expect((await ask(listOrgs, actor, limited, log)).status).toBe(200);
+    const { status, lines } = await ask(listOrgs, actor, limited, log);
+    expect(status).toBe(429);
+    expect(lines).toEqual([
+      expect.objectContaining({ action: 'rate:limit', allowed: false, roles: ['admin'] }),
+    ]);
+    // The others of the minute are told in its sum.
+    expect((await ask(listOrgs, actor, limited, log)).lines).toEqual([]);
+  } finally {
+    await limited.close();
+  }
+});
+
 test('a path that needs no actor writes no audit line', async () => {
   const { status, lines } = await ask(
     { ...listOrgs, path: '/analytics/v1/status/healthz' },

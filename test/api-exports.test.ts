@@ -297,6 +297,18 @@ describe('a wrong request', () => {
     expect(await refused(body)).toEqual([{ path, message: expect.stringMatching(message) }]);
   });
 
+  test('more fields than there are are refused by their number, and 20 faults are told', async () => {
+    const extra = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`extra${n}`, n]));
+    const few = await refused({ timeRange, ...extra(60) });
+    expect(few).toHaveLength(21);
+    expect(few.at(-1)).toEqual({ path: '', message: 'and 40 more' });
+    expect(await refused({ timeRange: { ...timeRange, ...extra(3_000) } })).toHaveLength(21);
+    expect(await refused({ timeRange, ...extra(3_000) })).toEqual([
+      { path: '', message: 'must have at most 64 fields' },
+    ]);
+  });
+
   test.each<[string, string]>([
     ['an array', '[]'],
     ['null', 'null'],
@@ -656,7 +668,7 @@ describe('the list', () => {
     ['limit -1', 'limit=-1', 'limit', /^must be a whole number$/],
     ['an unknown name', 'state=failed', 'state', /^is not a parameter here$/],
     ['a cursor of one’s own', 'cursor=abc', 'cursor', /nextCursor of an earlier answer/],
-    ['an empty cursor', 'cursor=', 'cursor', /nextCursor of an earlier answer/],
+    ['an empty cursor', 'cursor=', 'cursor', /^must not be empty$/],
     ...[
       ['no time', ['now', randomUUID()]],
       ['an impossible month', ['2026-13-01 00:00:00+00', randomUUID()]],

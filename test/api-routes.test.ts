@@ -5,6 +5,7 @@ import { serve } from '../shared/http/serve.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { saveNames } from '../shared/preparation/catalog.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
+import { rawRequest } from './support/raw-http.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
@@ -429,8 +430,9 @@ describe('X-Request-Id', () => {
 
 test.each([
   ['GET', '/analytics/v1/nothing'],
-  ['POST', `/analytics/v1/orgs/${orgId}/usage`],
+  ['PUT', '/analytics/v1/nothing'],
   ['GET', '/'],
+  ['GET', '/analytics/v1/docs/no-such-file.js'],
 ])('%s %s is a 404 problem', async (method, path) => {
   const response = await system.app.request(path, { method, headers: adminHeaders });
   expect(response.status).toBe(404);
@@ -442,6 +444,55 @@ test.each([
     detail: `there is no ${method} ${path}`,
     instance: path,
   });
+});
+
+test.each([
+  ['POST', `/analytics/v1/orgs/${orgId}/usage`, 'GET, HEAD'],
+  ['OPTIONS', `/analytics/v1/orgs/${orgId}/usage`, 'GET, HEAD'],
+  ['GET', '/analytics/v1/events', 'POST'],
+  ['HEAD', '/analytics/v1/events/validate', 'POST'],
+  ['OPTIONS', '/analytics/v1/events', 'POST'],
+  ['DELETE', `/analytics/v1/orgs/${orgId}/exports`, 'GET, HEAD, POST'],
+  ['PATCH', '/analytics/v1/exports', 'GET, HEAD, POST'],
+  ['POST', '/analytics/v1/status/readyz', 'GET, HEAD'],
+  ['PROPFIND', '/analytics/v1/openapi.json', 'GET, HEAD'],
+  ['POST', '/metrics', 'GET, HEAD'],
+  ['POST', '/health/liveness', 'GET, HEAD'],
+  ['POST', '/analytics/console', 'GET, HEAD'],
+])('%s %s is a 405 that names the methods it has', async (method, path, allow) => {
+  for (const headers of [{}, adminHeaders]) {
+    const response = await system.app.request(path, { method, headers });
+    expect(response.status).toBe(405);
+    expect(response.headers.get('Allow')).toBe(allow);
+    if (method === 'HEAD') continue;
+    expect(await response.json()).toEqual({
+      type: 'urn:analytics:problem:method-not-allowed',
+      title: 'Not by this method',
+      status: 405,
+      detail: `${path} does not take ${method}: it takes ${allow}`,
+      instance: path,
+    });
+  }
+});
+
+test('TRACE, which only a socket can send, is a 405 too', async () => {
+  const server = await serve(system.app, { HTTP_PORT: 0, HTTP_HOST: '127.0.0.1', PORT: undefined });
+  try {
+    const { status, headers } = await rawRequest(server.port, [
+      'TRACE /analytics/v1/events HTTP/1.1',
+      'Host: a',
+    ]);
+    expect(status).toBe(405);
+    expect(headers).toMatch(/^allow: POST$/im);
+  } finally {
+    await server.close();
+  }
+});
+
+test('HEAD is answered as GET, without the body', async () => {
+  const response = await system.app.request('/analytics/v1/status/healthz', { method: 'HEAD' });
+  expect(response.status).toBe(200);
+  expect(await response.text()).toBe('');
 });
 
 test('over a socket it answers the same, and refuses a body without a length that grows too large', async () => {

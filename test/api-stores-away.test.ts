@@ -57,7 +57,8 @@ function expectUnavailable(answer: Timed, path: string): void {
   expect(answer.body).toMatchObject({
     type: 'urn:analytics:problem:unavailable',
     status: 503,
-    detail: expect.stringMatching(/./),
+    // Whose address, which port and what the driver said is for the log.
+    detail: expect.stringMatching(/^(?!.*(127\.0|E[A-Z]{4,}|connect|answer|\d{4})).+$/),
     instance: path.split('?')[0],
   });
   expect(answer.elapsedMs).toBeLessThan(answerMaxMs);

@@ -137,12 +137,12 @@ test('every table has its place, and what is distributed is keyed by org', async
 const exceptions: { name: string; form: RegExp; instead: string }[] = [
   {
     name: 'ingest',
-    form: /insert into analytics\.usage_events\s.*\sfrom usage_stage_1/s,
+    form: /insert into analytics\.usage_events\s.*\sfrom usage_stage_2/s,
     instead: 'the insert alone, sent per shard from the stage; its command tag has the count',
   },
   {
     name: 'hourly fold',
-    form: /^with written as .*\sfrom usage_increment_1/s,
+    form: /^with written as .*\sfrom usage_increment_2/s,
     instead: 'the insert alone, without the count around it',
   },
   {

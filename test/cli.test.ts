@@ -4,6 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { encodeEvent } from '../shared/events/usage-event.ts';
@@ -173,6 +174,29 @@ describe('events', () => {
     });
   });
 
+  test('events of which none is taken are named one by one, sent or tried', async () => {
+    const file = join(folder, `${randomUUID()}.json`);
+    await writeFile(file, '[{"latencyMs":-1},{"status":"success"}]');
+    for (const [command, taken] of [
+      ['events send', 'accepted'],
+      ['events validate', 'valid'],
+    ] as const) {
+      const { code, stdout, stderr } = await analytics(command, [file]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: `0 ${taken}, 2 rejected\n` });
+      expect(stderr).toMatch(/^event 0: eventId: is required;.*latencyMs: must not be negative/);
+      expect(stderr).toMatch(/\nevent 1: eventId: is required;/);
+    }
+  });
+
+  test('of many wrong events each is named, however few faults an answer tells', async () => {
+    const file = join(folder, `${randomUUID()}.json`);
+    await writeFile(file, JSON.stringify(Array(300).fill({})));
+    const { stdout, stderr } = await analytics('events validate', [file]);
+    expect(stdout).toBe('0 valid, 300 rejected\n');
+    expect(stderr.trim().split('\n')).toHaveLength(300);
+    expect(stderr).toMatch(/^event 299: eventId: is required; and \d+ more$/m);
+  });
+
   test('a line that is no JSON stops no other, and nothing counts twice', async () => {
     const org = randomUUID();
     const lines = [
@@ -210,6 +234,18 @@ describe('events', () => {
     expect(sent).toMatchObject({ code: 0, stdout: '1 accepted, 0 rejected\n' });
     const { stdout } = await analytics('usage --json --group-by none', ['--org', org]);
     expect(stdout).toContain(`"costEstimateCents":${costEstimateCents}`);
+  });
+
+  test('of a gzipped file, and of one in UTF-16', async () => {
+    const file = join(folder, `${randomUUID()}.ndjson.gz`);
+    const line = encodeEvent(usageEvent({ orgId: randomUUID() })).toString();
+    for (const bytes of [gzipSync(line), Buffer.from(`\uFEFF${line}`, 'utf16le')]) {
+      await writeFile(file, bytes);
+      expect(await analytics('events validate', [file])).toMatchObject({
+        code: 0,
+        stdout: '1 valid, 0 rejected\n',
+      });
+    }
   });
 
   test('from standard input, as the program starts', async () => {
@@ -501,4 +537,18 @@ describe('for machines', () => {
 test('a closed pipe is no fault, and no colour goes where no terminal is', async () => {
   const { code, stdout } = await analyticsCommand(['models'], environment);
   expect({ code, hasColour: stdout.includes('\u001b') }).toEqual({ code: 0, hasColour: false });
+});
+
+test('sums beyond 2^53 are shown digit for digit', async () => {
+  const busy = randomUUID();
+  const file = join(folder, 'busy.ndjson');
+  const events = [Number.MAX_SAFE_INTEGER, 250].map((inputTokens) =>
+    usageEvent({ orgId: busy, inputTokens }),
+  );
+  await writeFile(file, events.map((event) => `${encodeEvent(event)}\n`).join(''));
+  expect(await analytics('events send', [file])).toMatchObject({ code: 0 });
+  const sum = '9,007,199,254,741,241';
+  const usage = await analytics('usage', ['--org', busy]);
+  expect(usage.stdout).toMatch(new RegExp(`^total +2 +0 +${sum} +40 `, 'm'));
+  expect((await analytics('orgs')).stdout).toMatch(new RegExp(`${busy} +2 +0 +${sum} +40 `));
 });

@@ -61,6 +61,12 @@ test('refresh folds what waits, verify finds it right, a corrupted rollup is fou
     code: 0,
     output: expect.stringMatching(/OK\n$/),
   });
+  await database.query(
+    'update analytics.ingestion_batches set duplicates = 2, conflicts = 2 where batch_id = 1',
+  );
+  const warned = await command('verify');
+  expect(warned).toMatchObject({ code: 0, output: expect.stringMatching(/OK\n$/) });
+  expect(warned.output).toContain('WARNING: 2 events of the last 24 hours came again');
 
   await database.query('update analytics.usage_hourly set input_tokens = input_tokens * 2');
   const drifted = await command('verify');

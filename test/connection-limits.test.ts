@@ -6,6 +6,7 @@ import { actorHeaders, eventJson } from './support/event-json.ts';
 import { type LogLines, logLines } from './support/log-lines.ts';
 import { rawBytes } from './support/raw-http.ts';
 import { type System, startSystem } from './support/system.ts';
+import { until } from './support/until.ts';
 
 const headersMs = 10_000;
 const requestMs = 20_000;
@@ -41,8 +42,9 @@ const postHead = (headers: Record<string, string>) =>
 /** When a connection was cut, and what it was told. */
 async function cutOff(bytes: string) {
   const startedMs = performance.now();
-  const { status } = await rawBytes(server.port, bytes);
-  return { status, afterMs: performance.now() - startedMs };
+  const { status, headers } = await rawBytes(server.port, bytes);
+  const isProblem = /^Content-Type: application\/problem\+json$/im.test(headers);
+  return { status, isProblem, afterMs: performance.now() - startedMs };
 }
 
 describe('a request that is never finished', () => {
@@ -81,7 +83,7 @@ describe('a request that is never finished', () => {
       ...headers.map((one) => [one, headersMs] as const),
       ...[...bodies, ...chunks].map((one) => [one, requestMs] as const),
     ]) {
-      expect(cut.status).toBe(408);
+      expect(cut).toMatchObject({ status: 408, isProblem: true });
       expect(cut.afterMs).toBeGreaterThan(limitMs - 1_000);
       expect(cut.afterMs).toBeLessThan(limitMs + slackMs);
     }
@@ -99,6 +101,93 @@ describe('a request that is never finished', () => {
     await new Promise((resolve) => socket.once('close', resolve));
     clearInterval(drip);
     expect(performance.now() - startedMs).toBeLessThan(headersMs + slackMs);
+  });
+});
+
+/** Sends the head of a request and a part of its body, and reads the answer's first bytes. */
+async function unfinished(head: string, body: string): Promise<{ status: number; text: string }> {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => {}).setEncoding('utf8');
+  try {
+    socket.write(head + body);
+    const text = await new Promise<string>((resolve) => {
+      let sofar = '';
+      socket.on('data', (chunk: string) => {
+        sofar += chunk;
+        if (/\r\n\r\n.*\}$/s.test(sofar)) resolve(sofar);
+      });
+      socket.once('close', () => resolve(sofar));
+    });
+    return { status: Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1]), text };
+  } finally {
+    socket.destroy();
+  }
+}
+
+const chunkOf = (bytes: number) => `${bytes.toString(16)}\r\n${' '.repeat(bytes)}\r\n`;
+
+describe('a body that is never finished', () => {
+  const chunked = 'Host: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const declared = 'Host: a\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n';
+
+  test.each([
+    ['of nobody', 'POST /analytics/v1/events', 401],
+    ['of nobody, to be tried', 'POST /analytics/v1/events/validate', 401],
+    ['of nobody, for an export', `POST /analytics/v1/orgs/${randomUUID()}/exports`, 401],
+    ['to a path that is none', 'POST /nothing', 404],
+    ['to a path that takes none', 'POST /analytics/v1/docs', 405],
+    ['beside a GET', 'GET /analytics/v1/orgs', 401],
+  ])('%s is answered before it has come', async (_, line, status) => {
+    for (const head of [chunked, declared]) {
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () =>
+          unfinished(`${line} HTTP/1.1\r\n${head}`, head === chunked ? chunkOf(1_000) : ' '),
+        ),
+      );
+      expect(answers.map((answer) => answer.status)).toEqual(Array(8).fill(status));
+    }
+  });
+
+  test('larger than its route has use for is refused while it comes', async () => {
+    const lines = headerLines(actorHeaders(['admin']));
+    const path = `/analytics/v1/orgs/${randomUUID()}/exports`;
+    const { status, text } = await unfinished(
+      `POST ${path} HTTP/1.1\r\n${lines}${chunked}`,
+      chunkOf(65_537),
+    );
+    expect(status).toBe(413);
+    expect(text).toContain('at most 65536 bytes');
+  });
+
+  test('takes its part of what there is for such bodies, and others are refused meanwhile', async () => {
+    const senders = ['a', 'a', 'b', 'b'];
+    const head = (subject: string) =>
+      `POST /analytics/v1/events HTTP/1.1\r\n${headerLines({
+        ...actorHeaders(['admin']),
+        'X-Actor-Subject': subject,
+      })}${chunked}`;
+    const sockets = senders.map((subject) => {
+      const socket = connect(server.port, '127.0.0.1').on('error', () => {});
+      socket.write(head(subject) + chunkOf(8_000_000));
+      return socket;
+    });
+    try {
+      // Half is the most that one may hold: of "a" no more fits, then of nobody.
+      for (const subject of ['a', 'c']) {
+        const { text } = await until(`no room for ${subject}`, async () => {
+          const answer = await unfinished(head(subject), `${chunkOf(2_000_000)}0\r\n\r\n`);
+          return answer.status === 503 && answer;
+        });
+        expect(text).toMatch(/^retry-after: \d+/im);
+        expect(text).toContain('too many large bodies are on their way');
+      }
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+    await until('there is room again', async () => {
+      const answer = await unfinished(head('c'), `${chunkOf(2_000_000)}0\r\n\r\n`);
+      return answer.status === 400;
+    });
   });
 });
 
@@ -137,7 +226,7 @@ describe('too much of something', () => {
 
   test('in depth is a wrong event, and no stack runs over', async () => {
     const response = await post(`${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`);
-    expect(response.status).toBe(202);
+    expect(response.status).toBe(422);
     expect(await response.json()).toMatchObject({ accepted: 0, rejected: 1 });
   });
 });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, onTestFailed, test } from 'vitest';
 import { deadLetterQueueOf } from '../shared/dead-letters/dead-letters.ts';
+import type { UsageEvent } from '../shared/events/usage-event.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { foldAll } from '../shared/rollups/rollup.ts';
 import { type ConsumerChild, spawnConsumer } from './support/consumer-child.ts';
@@ -20,7 +21,7 @@ import { type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
 const leaseMs = 900;
-const mix = { duplicates: 100, conflicts: 5, invalid: 5 };
+const mix = { duplicates: 100, conflicts: 5, restamped: 5, invalid: 5 };
 
 let system: System;
 let database: Database;
@@ -66,11 +67,12 @@ async function expectExactlyOnce(messages: readonly TrafficMessage[]): Promise<v
   expect(await storageDifferences(database, expected)).toEqual({ missing: [], surplus: [] });
 
   const rejected = messages.filter(({ event }) => event === null).length;
+  const conflicts = conflicting(messages);
   expect(await offsetRow(database, stream)).toMatchObject({
     committed_offset: offsets.at(-1),
     events_stored: expected.length,
     events_duplicate: messages.length - rejected - expected.length,
-    events_conflicting: conflicting(messages),
+    events_conflicting: conflicts.size,
     events_rejected: rejected,
   });
   // Batches lie end to end: no stretch of the stream was skipped, none was counted twice.
@@ -90,29 +92,33 @@ async function expectExactlyOnce(messages: readonly TrafficMessage[]): Promise<v
   const letters = await drainDeadLetters(url, deadLetterQueueOf(system.settings));
   const byOffset = new Map(letters.map((letter) => [letter.sourceOffset, letter]));
   messages.forEach(({ content, event }, index) => {
-    if (event !== null) return;
+    const isConflict = conflicts.has(index);
+    if (event !== null && !isConflict) return;
     const offset = offsets[index] ?? -1;
     expect(byOffset.get(offset)).toMatchObject({
       content,
       messageId: `${stream}:${offset}`,
       sourceStream: stream,
+      isConflict,
       reasons: [expect.any(String), ...(byOffset.get(offset)?.reasons.slice(1) ?? [])],
     });
   });
-  expect(byOffset.size).toBe(rejected);
+  expect(byOffset.size).toBe(rejected + conflicts.size);
 }
 
-/** Messages whose key came before with another payload. Only the token count is ever changed. */
-function conflicting(messages: readonly TrafficMessage[]): number {
-  const first = new Map<string, number>();
-  let count = 0;
-  for (const { event } of messages) {
+/** Places of messages whose id came before with another time or another content. */
+function conflicting(messages: readonly TrafficMessage[]): Set<number> {
+  // Only the token count and the time are ever changed.
+  const contentOf = ({ occurredAtMs, inputTokens }: UsageEvent) => `${occurredAtMs}/${inputTokens}`;
+  const first = new Map<string, string>();
+  const places = new Set<number>();
+  for (const [place, { event }] of messages.entries()) {
     if (event === null) continue;
     const known = first.get(event.eventId);
-    if (known === undefined) first.set(event.eventId, event.inputTokens);
-    else if (known !== event.inputTokens) count += 1;
+    if (known === undefined) first.set(event.eventId, contentOf(event));
+    else if (known !== contentOf(event)) places.add(place);
   }
-  return count;
+  return places;
 }
 
 test('a consumer killed ten times at random moments stores each event exactly once', {

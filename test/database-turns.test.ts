@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { neonConfig } from '@neondatabase/serverless';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Database, openDatabase } from '../shared/platform/database/db.ts';
+import {
+  type Database,
+  type DatabaseOptions,
+  openDatabase,
+} from '../shared/platform/database/db.ts';
 import { createTurns } from '../shared/platform/database/turns.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { watchStalls } from './support/stall-watch.ts';
@@ -40,7 +44,10 @@ interface Opened {
 }
 
 /** A few connections to the test's database, by way of a relay that can fall silent. */
-async function open(driver: 'pg' | 'neon', patienceMs?: number): Promise<Opened> {
+async function open(
+  driver: 'pg' | 'neon',
+  options: Pick<DatabaseOptions, 'patienceMs' | 'idleTimeoutMs'> = {},
+): Promise<Opened> {
   const name = randomUUID();
   const target = driver === 'pg' ? server.url : `ws://${webSockets.address}`;
   const relay = await startTcpRelay(target);
@@ -51,7 +58,7 @@ async function open(driver: 'pg' | 'neon', patienceMs?: number): Promise<Opened>
     driver,
     connectionsMax,
     name,
-    ...(patienceMs === undefined ? {} : { patienceMs }),
+    ...options,
   });
   cleanups.push(async () => {
     relay.cut();
@@ -85,6 +92,25 @@ async function occupy({ name, database }: Opened): Promise<void> {
   );
 }
 
+/** The driver is loaded, and every connection closed again, as after some quiet. */
+async function coldlyOpened(driver: 'pg' | 'neon'): Promise<Opened> {
+  const opened = await open(driver, { idleTimeoutMs: 1 });
+  await until('an answer', () => sleepOn(opened.database, 0).then(Boolean, () => false));
+  await until('quiet', () =>
+    withAdmin(server.url, async (admin) => {
+      const sessions = 'select from pg_stat_activity where application_name = $1';
+      return (await admin.query(sessions, [opened.name])).rowCount === 0;
+    }),
+  );
+  return opened;
+}
+
+/** As many requests at once do: nothing else of this process runs, and no answer is read. */
+function holdUp(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+}
+
 /** Why each of many reads fails, and after how long. */
 async function failures(database: Database, count: number) {
   return Promise.all(
@@ -100,7 +126,7 @@ async function failures(database: Database, count: number) {
 describe.each(['pg', 'neon'] as const)('by the driver %s', (driver) => {
   test('who waits for others longer than for a connection is served', async () => {
     const patienceMs = 3_000;
-    const { database } = await open(driver, patienceMs);
+    const { database } = await open(driver, { patienceMs });
     const startedMs = performance.now();
     await Promise.all(Array.from({ length: 8 * connectionsMax }, () => sleepOn(database, 0.5)));
     expect(performance.now() - startedMs).toBeGreaterThan(patienceMs);
@@ -118,6 +144,27 @@ describe.each(['pg', 'neon'] as const)('by the driver %s', (driver) => {
     await until('an answer', () => sleepOn(database, 0).then(Boolean, () => false));
   });
 
+  test('after some quiet, who waits while this process is held up is served', async () => {
+    const { database } = await coldlyOpened(driver);
+    const reads = Array.from({ length: connectionsMax + 200 }, () => sleepOn(database, 0));
+    // Long enough for every timer; each step of connecting waits for one more round of the loop.
+    for (let step = 0; step < 3; step += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      holdUp(answerMaxMs);
+    }
+    expect(await Promise.all(reads)).toHaveLength(connectionsMax + 200);
+  });
+
+  test.each(['reset', 'silent'] as const)(
+    'a connection that is %s is tried again, and nobody is sent away for it',
+    async (how) => {
+      const { database, relay } = await coldlyOpened(driver);
+      relay.lose(1, how);
+      const reads = Array.from({ length: 10 * connectionsMax }, () => sleepOn(database, 0.01));
+      expect(await Promise.all(reads)).toHaveLength(10 * connectionsMax);
+    },
+  );
+
   test('a server that falls silent while all connections work fails who waits', async () => {
     const opened = await open(driver);
     const { database, relay } = opened;
@@ -129,6 +176,28 @@ describe.each(['pg', 'neon'] as const)('by the driver %s', (driver) => {
         expect(afterMs).toBeLessThan(answerMaxMs);
       }
     }
+  });
+
+  test('a tenant among the many requests of another waits for one turn', async () => {
+    const { database } = await open(driver, { patienceMs: 10_000 });
+    const begun: string[] = [];
+    const read = (tenant: string) =>
+      database.transaction({ mode: 'snapshot', tenant }, async (snapshot) => {
+        begun.push(tenant);
+        await snapshot.query('select pg_sleep(0.02)');
+      });
+    const [hostile, other] = [randomUUID(), randomUUID()];
+    // As many as may wait, and more: those find no place.
+    const many = Promise.allSettled(Array.from({ length: 280 }, () => read(hostile)));
+    await until('the first are done', async () => begun.length > 2 * connectionsMax);
+    for (let count = 0; count < 3; count += 1) {
+      const before = begun.length;
+      await read(other);
+      // The turns that were given as it came, and one.
+      expect(begun.indexOf(other, before) - before).toBeLessThanOrEqual(connectionsMax);
+    }
+    const served = (await many).filter(({ status }) => status === 'fulfilled');
+    expect(served.length).toBeGreaterThanOrEqual(connectionsMax + 200 - 3);
   });
 
   test('one too many is sent away at once, and told why', async () => {

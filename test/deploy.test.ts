@@ -65,7 +65,7 @@ async function rendered(): Promise<string[]> {
 /** Every call of a deployment of everything, in order. */
 const everything = [
   ...toolCalls,
-  ...cluster('database', 'gateway', 'rabbitmq', 'redis', 's3'),
+  ...cluster('database', 'gateway', 'metrics', 'rabbitmq', 'redis', 's3'),
   call('npm run build'),
   apply('prepare'),
   build('bootstrap'),

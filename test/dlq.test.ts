@@ -4,13 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { listLetters } from '../scripts/dlq/list.ts';
 import { deadLetterQueueOf, sendRejects } from '../shared/dead-letters/dead-letters.ts';
 import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';
 import { declareStreams } from '../shared/partitions/topology.ts';
-import { type Broker, connectBroker } from '../shared/platform/broker/stream.ts';
+import type { QueuedMessage } from '../shared/platform/broker/queue-browser.ts';
+import {
+  type Broker,
+  connectBroker,
+  type StreamMessage,
+} from '../shared/platform/broker/stream.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { readSettings, type Settings } from '../shared/platform/env.ts';
 import { analyticsCommand, runProgram } from './support/analytics-command.ts';
@@ -59,17 +65,32 @@ interface Reject {
   reasons?: string[];
   offset?: number;
   from?: string;
+  contentEncoding?: string;
+  isConflict?: boolean;
 }
 
 async function reject(...rejects: Reject[]): Promise<void> {
   await sendRejects(
     broker,
     queue,
-    rejects.map(({ content, reasons = ['latencyMs: is required'], offset, from }, index) => ({
-      stream: from ?? stream,
-      message: { offset: offset ?? index, content, headers: {} },
-      reasons,
-    })),
+    rejects.map(
+      (
+        {
+          content,
+          reasons = ['latencyMs: is required'],
+          offset,
+          from,
+          contentEncoding,
+          isConflict = false,
+        },
+        index,
+      ) => ({
+        stream: from ?? stream,
+        message: { offset: offset ?? index, content, headers: {}, contentEncoding },
+        reasons,
+        isConflict,
+      }),
+    ),
   );
 }
 
@@ -119,6 +140,13 @@ async function putForeign(content: Buffer): Promise<void> {
     await channel.checkQueue(queue);
   });
   await until('it is there', async () => (await broker.messageCount(queue)) > 0);
+}
+
+async function lettersIn(name: string): Promise<QueuedMessage[]> {
+  const browser = await broker.browse(name, 100);
+  const letters = await browser.next();
+  await browser.close();
+  return letters;
 }
 
 describe('list', () => {
@@ -268,6 +296,30 @@ describe('replay', () => {
     expect(await offsetsLeft()).toEqual([0, 3]);
   });
 
+  test('publishes a packed one as it was sent, from the queue and from a file', async () => {
+    const event = usageEvent({ orgId });
+    const packed = { content: gzipSync(encodeEvent(event)), contentEncoding: 'gzip' };
+    await reject({ ...packed, offset: 7 }, { ...packed, contentEncoding: 'br', offset: 8 });
+    const { letters } = await list('--event', event.eventId);
+    expect(letters).toMatchObject([{ letter: `${stream}/7`, bytes: packed.content.length }]);
+    const shown = await dlq('show', `${stream}/7`);
+    expect(shown.stdout).toContain(encodeEvent(event).toString());
+    expect(shown.stdout).toContain(`bytes     ${packed.content.length} of gzip, as text`);
+    const file = join(folder, `${randomUUID()}.ndjson`);
+    await dlq('drop', '--offset', '7', '--yes', '--to', file);
+    const fromFile = await dlq('replay', '--from', file);
+    expect(fromFile.stdout).toContain('1 published, 0 still not valid');
+    await reject({ ...packed, offset: 7 });
+    const { stdout } = await dlq('replay');
+    expect(stdout).toContain('1 published, 1 still not valid');
+    expect(stdout).toContain('the message has the content encoding br, which is not known here');
+    const sent: StreamMessage[] = [];
+    const reader = await broker.read(stream, null, 10, (message) => message);
+    while (sent.length < 2) sent.push(...(await reader.take(10, 50, 5_000)));
+    await reader.close();
+    for (const message of sent) expect(message).toMatchObject(packed);
+  });
+
   test('leaves somebody else’s message alone', async () => {
     await putForeign(valid());
     expect((await list()).letters).toMatchObject([
@@ -279,6 +331,23 @@ describe('replay', () => {
     expect(stdout).toContain('is not ours');
     expect(await broker.head(stream)).toBeNull();
     expect(await broker.messageCount(queue)).toBe(1);
+  });
+
+  test('never sends a conflict, though it is a valid event, nor from a file', async () => {
+    const content = valid();
+    await reject({
+      content,
+      reasons: ['occurredAt: differs from what is stored'],
+      isConflict: true,
+    });
+    expect((await dlq('show', '--org', orgId)).stdout).toContain('now       not valid');
+    const { code, stdout } = await dlq('replay');
+    expect(code).toBe(1);
+    expect(stdout).toContain('is a conflict');
+    const file = join(folder, `${randomUUID()}.ndjson`);
+    expect((await dlq('drop', '--org', orgId, '--to', file, '--yes')).code).toBe(0);
+    expect((await dlq('replay', '--from', file)).stdout).toContain('is a conflict');
+    expect(await broker.head(stream)).toBeNull();
   });
 
   describe('with a consumer', () => {
@@ -325,6 +394,36 @@ describe('replay', () => {
         return row?.stored === 20 && row.duplicates === 20;
       });
       expect(await storageDifferences(database, events)).toEqual({ missing: [], surplus: [] });
+    });
+
+    test('a packed event is stored; one that cannot be unpacked says why, and keeps its bytes', async () => {
+      const events = Array.from({ length: 4 }, () => usageEvent({ orgId }));
+      const [gzip, upper, charset, plain] = events.map((event) => encodeEvent(event));
+      const bomb = gzipSync(Buffer.alloc(50_000_000, ' '));
+      const messages = [
+        { content: gzipSync(gzip ?? ''), contentEncoding: 'gzip' },
+        { content: gzipSync(upper ?? ''), contentEncoding: 'X-GZIP' },
+        // What Spring and Celery say of JSON.
+        { content: charset, contentEncoding: 'UTF-8' },
+        { content: plain, contentEncoding: 'identity' },
+        { content: deflateSync(gzip ?? ''), contentEncoding: 'deflate' },
+        { content: gzip, contentEncoding: 'gzip' },
+        { content: bomb, contentEncoding: 'gzip' },
+      ].map(({ content = Buffer.alloc(0), ...rest }) => ({ queue: stream, content, ...rest }));
+      await broker.publish(messages, 10_000);
+      consumer = spawnConsumer(environment);
+      await until('three were rejected', async () => (await broker.messageCount(queue)) === 3);
+      await until('the rest is stored', async () => {
+        const { missing, surplus } = await storageDifferences(database, events);
+        return missing.length === 0 && surplus.length === 0;
+      });
+      expect((await list()).letters).toMatchObject([
+        { reasons: ['the message has the content encoding deflate, which is not known here'] },
+        { reasons: [expect.stringMatching(/^the message is no gzip: /)] },
+        { reasons: ['the message has more than 1048576 bytes once it is unpacked'] },
+      ]);
+      const [letter] = await lettersIn(queue);
+      expect(letter).toMatchObject({ content: messages[4]?.content, contentEncoding: 'deflate' });
     });
 
     test('what a consumer rejects is found with its reasons', async () => {

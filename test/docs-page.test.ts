@@ -59,6 +59,31 @@ test.each(['/analytics/v1/docs', '/analytics/v1/openapi.json', '/analytics/v1/ll
   },
 );
 
+test.each([...loaded, 'openapi.json', 'llms.txt'])(
+  '%s is packed for who takes that, and known by the tag of either form',
+  async (file) => {
+    const ask = (headers: Record<string, string>) =>
+      app.request(`/analytics/v1/${file}`, { headers });
+    const plain = await ask({});
+    expect(plain.headers.get('Vary')).toBe('Accept-Encoding');
+    const text = await plain.text();
+    const packed = await ask({ 'Accept-Encoding': 'br, gzip' });
+    if (text.length < 1_024) return expect(packed.headers.get('Content-Encoding')).toBeNull();
+    expect(packed.headers.get('Content-Encoding')).toBe('gzip');
+    const bytes = Buffer.from(await packed.arrayBuffer());
+    expect(bytes.length).toBeLessThan(text.length);
+    expect(gunzipSync(bytes).toString()).toBe(text);
+    const etag = packed.headers.get('ETag') ?? '';
+    for (const known of [etag, `W/${etag}`, `"x", ${etag}`, plain.headers.get('ETag') ?? '', '*']) {
+      const again = await ask({ 'Accept-Encoding': 'gzip', 'If-None-Match': known });
+      expect(again.status, known).toBe(304);
+    }
+    expect(
+      (await ask({ 'Accept-Encoding': 'gzip;q=0' })).headers.get('Content-Encoding'),
+    ).toBeNull();
+  },
+);
+
 describe('the guide for machines', () => {
   const linksIn = (text: string) =>
     [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);

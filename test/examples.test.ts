@@ -159,6 +159,21 @@ describe('curl', () => {
     await expectStored(before);
   });
 
+  when.each([
+    ['one that is refused', '{}', 22, { status: 422, rejected: 1 }],
+    ['a list of which none is accepted', '[{},{}]', 22, { status: 422, rejected: 2 }],
+    ['a list of which some are', () => `[{},${events()[0]}]`, 1, { accepted: 1, rejected: 1 }],
+  ])('does not end with 0 after %s, and says why', async (_, input, exit, answer) => {
+    const { code, stdout } = await run(curl, typeof input === 'string' ? input : input(), url());
+    expect(code).toBe(exit);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...answer,
+      results: expect.arrayContaining([
+        expect.objectContaining({ status: 'rejected', errors: expect.any(Array) }),
+      ]),
+    });
+  });
+
   when('ends with 22 and says why where nobody is believed', async () => {
     const { code, stdout } = await run(curl, '[]', { ...url(), ANALYTICS_TOKEN: 'x' });
     expect(code).toBe(22);

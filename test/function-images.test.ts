@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { parse } from 'yaml';
 import * as z from 'zod';
 import { functionNames } from '../scripts/build.ts';
@@ -17,6 +17,8 @@ import { apiDatabaseUrl } from './support/api-login.ts';
 import { deleteBucket } from './support/bucket.ts';
 import { builtCheckout } from './support/built-checkout.ts';
 import { createDatabase, emptyDatabase, type TestDatabase } from './support/database.ts';
+import { metricComplaints } from './support/metric-complaints.ts';
+import { lintMetrics } from './support/promtool.ts';
 import { services } from './support/services.ts';
 import { adminHeaders, deleteQueues } from './support/system.ts';
 import { until } from './support/until.ts';
@@ -125,6 +127,7 @@ function runToEnd(name: string, environment: Record<string, string>): Promise<En
 describe('in production, with what its func.yaml gives and nothing else', () => {
   let database: TestDatabase;
   const gatewaySecret = 'a secret of the gateway';
+  const metricsToken = 'a token of Prometheus';
   let cluster: Cluster;
 
   beforeAll(async () => {
@@ -152,6 +155,7 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
         'analytics-s3:access-key': given.S3_ACCESS_KEY,
         'analytics-s3:secret-key': given.S3_SECRET_KEY,
         'analytics-gateway:secret': gatewaySecret,
+        'analytics-metrics:token': metricsToken,
       },
     };
     const job = await runToEnd('bootstrap', await environmentOf('bootstrap', cluster));
@@ -191,6 +195,25 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
     expect(await readiness.text()).toBe('OK');
   });
 
+  test.runIf(inject('hasPrometheus'))(
+    'promtool has nothing against the metrics of any function but what is known',
+    async () => {
+      const known = new Set(metricComplaints.map(({ complaint }) => complaint));
+      for (const name of [...knative, 'consumer']) {
+        const url = await started(name);
+        const headers = { Authorization: `Bearer ${metricsToken}` };
+        const asked = await fetch(`${url}/metrics`, name === 'status' ? { headers } : {});
+        const complaints = await lintMetrics(await asked.text());
+        expect(
+          complaints.filter((line) => !known.has(line)),
+          name,
+        ).toEqual([]);
+        for (const child of children.splice(0)) child.kill('SIGKILL');
+      }
+    },
+    60_000,
+  );
+
   test('the consumer starts in a Deployment and is ready', async () => {
     const url = await started('consumer');
     const readiness = await fetch(`${url}/health/readiness`);
@@ -211,6 +234,18 @@ describe('in production, with what its func.yaml gives and nothing else', () => 
       cache: 'healthy',
       objectStore: 'healthy',
     });
+  });
+
+  test('status tells of orgs to Prometheus alone, and does not start without its token', async () => {
+    const url = await started('status');
+    const numbers = async (headers: Record<string, string>) =>
+      (await (await fetch(`${url}/metrics`, { headers })).text()).match(/^analytics_\w+/gm) ?? [];
+    expect(await numbers({})).toEqual([]);
+    expect((await numbers({ Authorization: `Bearer ${metricsToken}` })).length).toBeGreaterThan(10);
+    const environment = await environmentOf('status', cluster);
+    const { code, output } = await runToEnd('status', { ...environment, METRICS_TOKEN: '' });
+    expect(code).toBe(1);
+    expect(output).toMatch(/^status: wrong settings: METRICS_TOKEN is required.*\n$/);
   });
 
   test('who does not come through the gateway is nobody', async () => {

@@ -61,6 +61,29 @@ test('a known day that another process dropped is made anew', async () => {
   expect(await storeBatch(database, storage, batch)).toMatchObject({ stored: 1 });
 });
 
+test('the comparison of these tests sees each field that is stored', async () => {
+  const event = usageEvent({ metadata: { team: 'a' } });
+  await store([event]);
+  const others: Partial<UsageEvent>[] = [
+    { modelId: '00000000-0000-4000-8000-0000000000b9' },
+    { actorId: '00000000-0000-4000-8000-0000000000c1' },
+    { clientId: 'other' },
+    { latencyMs: 121 },
+    { status: 'error' },
+    { errorCode: 'overloaded' },
+    { inputTokens: 11 },
+    { outputTokens: 21 },
+    { costEstimateCents: '0.1235' },
+    { inputCostCents: '0.1', outputCostCents: '0.0234' },
+    { metadata: { team: 'b' } },
+    { metadata: null },
+  ];
+  for (const fields of others) {
+    const { missing, surplus } = await storageDifferences(database, [{ ...event, ...fields }]);
+    expect([missing.length, surplus.length], JSON.stringify(fields)).toEqual([1, 1]);
+  }
+});
+
 describe('deduplication', () => {
   test('a redelivered batch changes nothing', async () => {
     const events = randomEvents(500);
@@ -94,6 +117,7 @@ describe('deduplication', () => {
     ['model', { modelId: '00000000-0000-4000-8000-0000000000b9' }],
     ['actor', { actorId: '00000000-0000-4000-8000-0000000000c1' }],
     ['metadata', { metadata: { team: 'b' } }],
+    ['split of its cost', { inputCostCents: '0.1', outputCostCents: '0.0234' }],
   ];
 
   test.each(otherPayloads)(
@@ -101,10 +125,15 @@ describe('deduplication', () => {
     async (_, fields) => {
       const event = usageEvent({ metadata: { team: 'a' } });
       await store([event]);
-      expect(await store([{ ...event, ...fields }])).toMatchObject({
+      const other = { ...event, ...fields };
+      const message = 'differs from what is stored of this event';
+      expect(await store([other])).toMatchObject({
         stored: 0,
         duplicates: 1,
         conflicts: 1,
+        conflicting: [
+          { event: other, faults: Object.keys(fields).map((path) => ({ path, message })) },
+        ],
       });
       expect(await storageDifferences(database, [event])).toEqual({ missing: [], surplus: [] });
     },
@@ -218,6 +247,29 @@ describe.each(ways)('by %s', (_, canCopy) => {
     expect(await store([usageEvent()], into())).toMatchObject({ stored: 1 });
   });
 });
+
+test('a session that has staged more rows than an integer counts goes on', async () => {
+  const session = openDatabase({ url: server.url, connectionsMax: 1 });
+  try {
+    const events = randomEvents(20);
+    await store(events.slice(0, 1), session);
+    await session.query(
+      `select setval(pg_get_serial_sequence('pg_temp.usage_stage_2', 'position'), $1)`,
+      [2 ** 31 - 10],
+    );
+    const altered = events.map((event) => ({ ...event, latencyMs: event.latencyMs + 1 }));
+    expect(await store(events, session)).toMatchObject({ stored: 19, duplicates: 1 });
+    const { conflicting } = await store(altered, session);
+    expect(conflicting.map(({ event }) => event).sort(byId)).toEqual(altered.sort(byId));
+    expect(await storageDifferences(database, events)).toEqual({ missing: [], surplus: [] });
+  } finally {
+    await session.close();
+  }
+});
+
+function byId(a: UsageEvent, b: UsageEvent): number {
+  return a.eventId < b.eventId ? -1 : 1;
+}
 
 describe('a missing day', () => {
   const longAgo = () => Date.now() - Math.floor(20 + Math.random() * 300) * dayMs;

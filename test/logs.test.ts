@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { encodeEvent } from '../shared/events/usage-event.ts';
-import { eventJson, jsonPost } from './support/event-json.ts';
+import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
 import { logLines } from './support/log-lines.ts';
 import { services } from './support/services.ts';
 import { declare, publishTraffic } from './support/stream-traffic.ts';
-import { adminHeaders, startSystem } from './support/system.ts';
+import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { withAdmin } from './support/template-database.ts';
 import { until } from './support/until.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -85,6 +85,8 @@ test('with every store away the log says why, and holds no secret and no payload
   const all = Object.values(secrets);
   const hidden = [...all, ...all.map(enc), 'a-token-of-somebody', 'a-session', payload.marker];
   for (const secret of hidden) expect(text).not.toContain(secret);
+  // What callers are not told.
+  expect(text).toMatch(/the database is not available: .*ECONNREFUSED/);
   // The wrong one begins like the right one: neither may be there.
   expect(text).toContain('X-Gateway-Secret is missing or wrong');
 });
@@ -205,4 +207,63 @@ test('every line of a request has its id', async () => {
   expect(lines.saying('access decision')).toEqual([
     expect.objectContaining({ requestId, level: 'info' }),
   ]);
+});
+
+describe('what callers write into a line', () => {
+  const lines = logLines({ LOG_LEVEL: 'info' });
+  let system: System;
+  beforeAll(async () => {
+    system = await startSystem({ stream: false, logger: lines.logger });
+  });
+  afterAll(async () => {
+    await system?.close();
+  });
+
+  test('is cut: an org that is no id, in the audit line and in the reason', async () => {
+    const org = 'a-'.repeat(7_500);
+    const path = `/analytics/v1/orgs/${org}/usage`;
+    const actor = actorHeaders(['analytics:usage:read']);
+    for (const headers of [{}, actor]) {
+      const requestId = randomUUID();
+      const asked = { headers: { ...headers, 'X-Request-Id': requestId } };
+      const response = await system.app.request(path, asked);
+      expect(response.status).toBe(headers === actor ? 403 : 401);
+      const told = lines.all().filter((line) => line.requestId === requestId);
+      expect(told).toEqual([
+        expect.objectContaining({
+          audit: expect.objectContaining({ orgId: `${org.slice(0, 64)}… (15000 characters)` }),
+        }),
+      ]);
+      expect(JSON.stringify(told).length).toBeLessThan(1_500);
+    }
+  });
+
+  test('is cut: every attribute of an event that nobody took', async () => {
+    const megabyte = 'a-'.repeat(500_000);
+    const event = {
+      specversion: '1.0',
+      id: megabyte,
+      type: megabyte,
+      source: megabyte,
+      subject: megabyte,
+      knativeerrordest: megabyte,
+      knativeerrorcode: megabyte,
+    };
+    const request = jsonPost(event, {}, 'application/cloudevents+json');
+    const response = await system.app.request('/internal/status', request);
+    expect(response.status).toBe(204);
+    const [line] = lines.saying('a dead letter about no export');
+    expect(line?.id).toBe(`${megabyte.slice(0, 1_024)}… (1000000 characters)`);
+    expect(JSON.stringify(line).length).toBeLessThan(8_192);
+  });
+
+  test('moves no cursor and turns no text around', async () => {
+    const org = 'x%C2%9B2J%C2%9D0;title%C2%9C%7F%E2%80%AE%E2%80%A8%0A%1B';
+    await system.app.request(`/analytics/v1/orgs/${org}/usage`);
+    expect(lines.text()).toContain(
+      'x\\u009b2j\\u009d0;title\\u009c\\u007f\\u202e\\u2028\\n\\u001b',
+    );
+    // Our own words are plain, but for the mark where a text was cut.
+    expect(lines.text().replaceAll('…', '')).toMatch(/^[\n\x20-\x7e]*$/);
+  });
 });

@@ -65,6 +65,31 @@ await describeOverlays((objects) => {
     expect(links.length).toBeGreaterThan(50);
   });
 
+  test('Prometheus brings the token that status asks for, and a pod alone is asked without', () => {
+    const scraped = objects.filter(({ kind }) => kind === 'ScrapeConfig');
+    const brought = scraped.map((config) =>
+      z
+        .looseObject({
+          spec: z.looseObject({
+            authorization: z.strictObject({
+              credentials: z.strictObject({ name: z.string(), key: z.string() }),
+            }),
+          }),
+        })
+        .parse(config),
+    );
+    const status = pods.find(({ name }) => name === 'analytics-status');
+    const asked = status?.container.env.find(({ name }) => name === 'METRICS_TOKEN');
+    expect(brought).toHaveLength(1);
+    for (const { spec } of brought) {
+      expect(asked?.valueFrom).toEqual({ secretKeyRef: spec.authorization.credentials });
+    }
+    const others = pods.filter(({ container }) =>
+      container.env.some(({ name }) => name === 'METRICS_TOKEN'),
+    );
+    expect(others).toEqual([status]);
+  });
+
   test('every object is in our namespace and says whose it is and when it is applied', () => {
     for (const { kind, metadata } of objects) {
       expect(metadata.namespace, metadata.name).toBe(

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
@@ -18,6 +20,7 @@ const scalingForm = z.looseObject({
 });
 
 const secrets = await secretTemplate();
+const securityText = await readFile(new URL('../SECURITY.md', import.meta.url), 'utf8');
 
 await describeOverlays((objects) => {
   const scaled = objects.find(({ kind }) => kind === 'ScaledObject');
@@ -97,6 +100,31 @@ await describeOverlays((objects) => {
 
     test('answers 0 before there is anything', async () => {
       expect(await lag()).toBe(0);
+    });
+
+    test('is answered to the login of SECURITY.md, which reads nothing else', async () => {
+      const [sql = ''] = securityText.match(/create role analytics_scaler[^`]*/) ?? [];
+      const login = `scaler_${randomBytes(6).toString('hex')}`;
+      const password = randomBytes(12).toString('hex');
+      const mine = sql.replaceAll('analytics_scaler', login).replace('…', password);
+      for (const statement of mine.split(';').filter((text) => text.trim() !== '')) {
+        await database.query(statement);
+      }
+      const url = new URL(server.url);
+      Object.assign(url, { username: login, password });
+      const scaler = openDatabase({ url: url.href, driver: 'pg', connectionsMax: 1 });
+      try {
+        const asked = await scaler.query(metadataOf('postgresql').query ?? '');
+        expect(asked).toHaveLength(1);
+        for (const relation of ['orgs', 'usage_daily', 'export_jobs', 'usage_events']) {
+          const read = scaler.query(`select from analytics.${relation} limit 1`);
+          await expect(read, relation).rejects.toThrow('permission denied');
+        }
+      } finally {
+        await scaler.close();
+        await database.query(`drop owned by ${login}`);
+        await database.query(`drop role ${login}`);
+      }
     });
 
     test('adds up what the partitions have before them', async () => {

@@ -19,6 +19,7 @@ import { createDatabase, type TestDatabase } from './support/database.ts';
 import { directDatabaseUrl } from './support/hosted.ts';
 import { byLabel, samplesOf } from './support/metrics-text.ts';
 import { Random } from './support/random.ts';
+import { type System, startSystem } from './support/system.ts';
 import { usageEvent } from './support/usage-events.ts';
 
 const orgId = '00000000-0000-4000-8000-00000000000a';
@@ -62,7 +63,13 @@ const scrape = async () => samplesOf(await pipelineMetrics(database));
 const runVerify = () =>
   verify({
     database,
-    sink: { accept: (events) => store(events), check: async () => {} },
+    sink: {
+      accept: async (events) => {
+        await store(events);
+        return [];
+      },
+      check: async () => {},
+    },
     brokers: null,
     settings: readSettings({}),
     logger: pino({ level: 'silent' }),
@@ -86,6 +93,7 @@ describe('the contract', () => {
       ...['stored', 'duplicate', 'rejected'].map(
         (outcome) => `analytics_ingestion_events_total{outcome="${outcome}"}`,
       ),
+      'analytics_ingestion_conflicts_total',
       'analytics_ingestion_lag_messages{stream="http"}',
       'analytics_ingestion_lag_seconds{stream="http"}',
       `analytics_freshness_lag_seconds{${org}}`,
@@ -177,6 +185,18 @@ describe('counters', () => {
     expect(await counters()).toEqual([10, 10, 3]);
     await store(events(orgId, 5));
     expect(await counters()).toEqual([15, 10, 3]);
+  });
+
+  test('conflicts are counted among the duplicates, and apart', async () => {
+    const conflicts = async () => (await scrape()).get('analytics_ingestion_conflicts_total');
+    const [event = usageEvent()] = events(orgId, 1);
+    await store([event]);
+    expect(await conflicts()).toBe(0);
+    await store([event, { ...event, costEstimateCents: '99' }]);
+    expect(await counters()).toEqual([1, 2, 0]);
+    expect(await conflicts()).toBe(1);
+    await database.query('update analytics.stream_offsets set retired = true');
+    expect(await conflicts()).toBe(1);
   });
 });
 
@@ -445,4 +465,42 @@ describe('a scrape', () => {
     }
     expect((await scrape()).has('analytics_usage_error_rate_max')).toBe(true);
   });
+});
+
+describe('with METRICS_TOKEN', () => {
+  const token = 'a-token-of-prometheus';
+  let system: System;
+  beforeAll(async () => {
+    system = await startSystem({ stream: false, environment: { METRICS_TOKEN: token } });
+  });
+  afterAll(async () => {
+    await system?.close();
+  });
+
+  const ask = async (headers: Record<string, string>) => {
+    const response = await system.app.request('/metrics', { headers });
+    return { status: response.status, text: await response.text() };
+  };
+
+  test('who brings it is told what is kept in tables, by org', async () => {
+    const { status, text } = await ask({ Authorization: `Bearer ${token}` });
+    expect(status).toBe(200);
+    expect(text).toMatch(/^analytics_ingestion_events_total/m);
+    expect(text).toMatch(/^process_cpu_seconds_total/m);
+  });
+
+  test('who brings none is told of requests and of the process, and of no org', async () => {
+    const { status, text } = await ask({});
+    expect(status).toBe(200);
+    expect(text).toMatch(/^http_requests_total/m);
+    expect(text).not.toMatch(/^analytics_/m);
+    expect(text).not.toContain('org_id');
+  });
+
+  test.each(['Bearer', `Bearer ${token}x`, `Bearer ${token.slice(1)}`, `Basic ${token}`, token])(
+    '%s is refused',
+    async (Authorization) => {
+      expect(await ask({ Authorization })).toMatchObject({ status: 401 });
+    },
+  );
 });

@@ -11,6 +11,7 @@ import { eventStorage } from '../shared/events/event-storage.ts';
 import { openDatabase, type Queryable } from '../shared/platform/database/db.ts';
 import { migrate } from '../shared/preparation/migrate.ts';
 import { emptyDatabase, type TestDatabase } from './support/database.ts';
+import { isThere, startNativeTimescale } from './support/native-timescale.ts';
 import { schemaSnapshot, snapshotFile } from './support/schema-snapshot.ts';
 import { databaseUrl } from './support/template-database.ts';
 import { startTimescale } from './support/timescale.ts';
@@ -62,6 +63,26 @@ async function fileNames(): Promise<string[]> {
   return (await readdir(migrations)).filter((name) => name.endsWith('.sql')).sort();
 }
 
+/** Left out where there is none. */
+const nativeTimescale: [string, () => Promise<Server>, string][] = [];
+if (isThere.timescale) {
+  nativeTimescale.push(['a native TimescaleDB', () => startNativeTimescale(), 'timescaledb']);
+}
+if (isThere.ownServer) {
+  nativeTimescale.push(
+    [
+      'a native TimescaleDB, Apache',
+      () => startNativeTimescale({ license: 'apache' }),
+      'timescaledb',
+    ],
+    [
+      'a native TimescaleDB that is not preloaded',
+      () => startNativeTimescale({ isPreloaded: false }),
+      'native partitions',
+    ],
+  );
+}
+
 const servers: [string, () => Promise<Server>, string][] = [
   ['PostgreSQL 15', () => embedded(15), 'native partitions'],
   ['PostgreSQL 16', () => embedded(16), 'native partitions'],
@@ -69,6 +90,7 @@ const servers: [string, () => Promise<Server>, string][] = [
   ['PostgreSQL 18', () => embedded(18), 'native partitions'],
   ['TimescaleDB Community', () => startTimescale({ license: 'timescale' }), 'timescaledb'],
   ['TimescaleDB Apache', () => startTimescale({ license: 'apache' }), 'timescaledb'],
+  ...nativeTimescale,
 ];
 
 describe.each(servers)('on %s', (name, start, storage) => {

@@ -122,20 +122,40 @@ describe('more ways to ask', () => {
     expect(body).toMatchObject({ nextCursor: expect.any(String) });
   });
 
-  test('events of which some are rejected, plain and as CloudEvents', async () => {
+  test('events of which some or all are rejected, plain and as CloudEvents', async () => {
     const operation = operationNamed('POST /events');
     const bad = { latencyMs: -1 };
     const cloud = { specversion: '1.0', id: randomUUID(), source: '/test', type: 'other' };
-    for (const [type, sent] of [
-      ['application/json', [eventJson(), bad]],
-      ['application/cloudevents+json', { ...cloud, data: bad }],
-      ['application/cloudevents-batch+json', [{ ...cloud, data: eventJson() }]],
+    for (const [type, sent, status] of [
+      ['application/json', [eventJson(), bad], 202],
+      ['application/json', bad, 422],
+      ['application/cloudevents+json', { ...cloud, data: bad }, 422],
+      ['application/cloudevents-batch+json', [{ ...cloud, data: eventJson() }], 422],
     ] as const) {
       const init = jsonPost(sent, adminHeaders, type);
       const response = await service.system.app.request(`${basePath}/events`, init);
-      const body = await expectDocumented(operation, 202, response);
+      const body = await expectDocumented(operation, status, response);
       expect(body).toMatchObject({ rejected: 1 });
     }
+  });
+
+  test('an event of another org, and events that are only tried', async () => {
+    const writer = actorHeaders([everyRole.eventsWrite], [randomUUID()]);
+    for (const [name, sent, status] of [
+      ['/events', eventJson(), 403],
+      ['/events/validate', [{}, eventJson()], 400],
+    ] as const) {
+      const response = await service.system.app.request(basePath + name, jsonPost(sent, writer));
+      const body = await expectDocumented(operationNamed(`POST ${name}`), status, response);
+      expect(body).toMatchObject({ rejected: 1 });
+    }
+  });
+
+  test('a packed body of another kind', async () => {
+    const init = jsonPost([eventJson()], { ...adminHeaders, 'Content-Encoding': 'br' });
+    const response = await service.system.app.request(`${basePath}/events`, init);
+    await expectDocumented(operationNamed('POST /events'), 415, response);
+    expect(response.headers.get('Accept-Encoding')).toBe('gzip, identity');
   });
 
   test.each(['focus', 'events'])('the manifest of an export as %s', async (format) => {

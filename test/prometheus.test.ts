@@ -10,7 +10,9 @@ import { type Server, serve } from '../shared/http/serve.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { dashboardNames, promqlOf, readDashboard } from './support/dashboards.ts';
 import { expandPromql } from './support/grafana.ts';
+import { metricComplaints } from './support/metric-complaints.ts';
 import { orderExport } from './support/order-export.ts';
+import { lintMetrics } from './support/promtool.ts';
 import { services } from './support/services.ts';
 import { type System, startSystem } from './support/system.ts';
 import { startTcpRelay, type TcpRelay } from './support/tcp-relay.ts';
@@ -149,6 +151,12 @@ describe.skipIf(!inject('hasPrometheus'))('a real Prometheus scrapes the service
     } else {
       await until(`data for ${expr}`, async () => (await query(expr)).length > 0);
     }
+  });
+
+  test('promtool has nothing against the metrics but what is known, and that still', async () => {
+    const text = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
+    const known = metricComplaints.map(({ complaint }) => complaint);
+    expect((await lintMetrics(text)).sort()).toEqual(known.sort());
   });
 
   test('every rule evaluates, and what it looks at is there', async () => {

@@ -48,6 +48,8 @@ const shows: Record<string, RegExp> = {
   'rabbitmqctl list_queues name type messages': /^analytics\.usage\.v1\tstream\t[1-9]\d*$/m,
   'rabbitmqctl list_connections user state': /^analytics\trunning$/m,
   'npm run dlq -- list': /^2 of 2 letters in analytics\.usage\.v1\.dlq match$/m,
+  "npm run dlq -- list --reason 'differs from'":
+    /^0 of 2 letters in analytics\.usage\.v1\.dlq match$/m,
   "npm run dlq -- list --reason 'occurredAt: ' --since 2026-11-20 --json": /"matched":1,/,
   "npm run dlq -- replay --dry-run --reason 'is more than 10 minutes ahead' --limit 10000":
     /^1 would be published, 0 still not valid$/m,

@@ -98,7 +98,7 @@ describe.each(['stream', 'http'] as const)('a seed by %s', (to) => {
       counts: {
         stored: 500,
         duplicate: 10,
-        rejected: to === 'http' ? 0 : plan.invalid,
+        rejected: plan.invalid,
       },
       from: `${options.url}/metrics`,
       isComplete: true,

@@ -10,6 +10,7 @@ import * as z from 'zod';
 import { freePort } from '../scripts/services/free-port.ts';
 import { readSettings } from '../shared/platform/env.ts';
 import { openS3Store } from '../shared/platform/object-store/s3-store.ts';
+import { rawBytes } from './support/raw-http.ts';
 import { services } from './support/services.ts';
 import { until } from './support/until.ts';
 
@@ -101,6 +102,14 @@ test('on nothing but Node it starts, seeds, answers what it suggests, and finds 
   const { PATH = '', HOME = '' } = process.env;
   const { stdout } = await run(process.execPath, smoke, { env: { PATH, HOME } });
   expect(stdout).toMatch(/\nOK: \d+ passed, 0 skipped\n$/);
+
+  // A page whose name points here reads nothing, not even its metrics.
+  for (const path of ['/analytics/v1/orgs', '/metrics', '/internal/status', '/health/liveness']) {
+    const ask = (host: string) =>
+      rawBytes(port, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    expect(await ask(`evil.example:${port}`)).toMatchObject({ status: 421 });
+    expect(await ask(`localhost:${port}`)).not.toMatchObject({ status: 421 });
+  }
 
   // Beside it, neither the same port nor the same data can be had: one line says which.
   const samePort = start();

@@ -142,14 +142,24 @@ test('what a function of a few requests has counted is sent as it ends', async (
     expect(only('http_requests_total', asked)).toMatchObject({ kind: 'sum', asDouble: 3 });
     const unknown = { method: 'GET', route: '/*', status: '404' };
     expect(only('http_requests_total', unknown)).toMatchObject({ kind: 'sum', asDouble: 1 });
-    const duration = only('http_request_duration_seconds', asked);
-    expect(duration).toMatchObject({ kind: 'histogram', count: 3 });
+    // By OpenTelemetry's name, and by that alone.
+    const duration = only('http.server.request.duration', {
+      'http.request.method': 'GET',
+      'url.scheme': 'http',
+      'http.response.status_code': 503,
+      'http.route': route,
+      'error.type': '503',
+    });
+    expect(duration).toMatchObject({ kind: 'histogram', unit: 's', count: 3 });
+    expect(receiver.points.map(({ metric }) => metric)).not.toContain(
+      'http_request_duration_seconds',
+    );
     expect(duration?.sum).toBeGreaterThan(0);
     expect(duration?.bucketCounts).toHaveLength((duration?.explicitBounds?.length ?? 0) + 1);
     expect(duration?.bucketCounts?.reduce((sum, count) => sum + count)).toBe(3);
     expect(only('process_cpu_seconds_total')?.asDouble).toBeGreaterThan(0);
     const memory = only('process_resident_memory_bytes');
-    expect(memory).toMatchObject({ kind: 'gauge', asDouble: expect.any(Number) });
+    expect(memory).toMatchObject({ kind: 'gauge', unit: 'By', asDouble: expect.any(Number) });
     const [from, to] = [memory?.startTimeUnixNano, memory?.timeUnixNano].map(
       (nanos) => Number(nanos) / 1e6,
     );
@@ -159,6 +169,8 @@ test('what a function of a few requests has counted is sent as it ends', async (
       expect(resource).toMatchObject({
         'service.name': 'a-service-of-ours',
         'faas.name': 'usage',
+        'service.version': expect.stringMatching(/^\d+\.\d+\.\d+$/),
+        'telemetry.sdk.language': 'nodejs',
         'service.instance.id': expect.stringMatching(/^[0-9a-f-]{36}$/),
       });
     }

@@ -12,7 +12,8 @@ import { pendingBatches } from '../shared/rollups/pending-batches.ts';
 import { fold, foldAll, recompute } from '../shared/rollups/rollup.ts';
 import { Random } from './support/random.ts';
 import { rollupDifferences, storageDifferences } from './support/recount.ts';
-import { startTimescale, type Timescale } from './support/timescale.ts';
+import type { Timescale } from './support/timescale.ts';
+import { timescaleServers } from './support/timescale-servers.ts';
 import { distinctEvents, randomEvent, usageEvent } from './support/usage-events.ts';
 
 const dayMs = 86_400_000;
@@ -22,10 +23,10 @@ const days = 12;
 const retention = { rawRetentionDays: 400, compressAfterDays: 7 };
 const orgId = '00000000-0000-4000-8000-000000000001';
 
-describe.each([
-  ['timescale', 'timescale-community'],
-  ['apache', 'timescale-apache'],
-] as const)('TimescaleDB under the %s licence', (license, kind) => {
+const kinds = { timescale: 'timescale-community', apache: 'timescale-apache' } as const;
+
+describe.each(timescaleServers)('%s', (_, license, start) => {
+  const kind = kinds[license];
   const random = new Random(license.length);
   const sent: UsageEvent[] = [];
   let server: Timescale;
@@ -33,7 +34,7 @@ describe.each([
   let storage: EventStorage;
 
   beforeAll(async () => {
-    server = await startTimescale({ license });
+    server = await start();
     await migrate(server.url);
     // One engine behind all connections: what waits for a turn is not what is tested here.
     database = openDatabase({ url: server.url, connectionsMax: 1, patienceMs: 30_000 });

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTimescale, type Timescale } from './support/timescale.ts';
+import { timescaleServers } from './support/timescale-servers.ts';
 
 const READINGS = `
   create extension if not exists timescaledb;
@@ -14,12 +15,12 @@ const READINGS = `
     from generate_series(0, 239) i;
 `;
 
-describe.each(['timescale', 'apache'] as const)('TimescaleDB under the %s licence', (license) => {
+describe.each(timescaleServers)('%s', (_, license, start) => {
   let server: Timescale;
   let client: pg.Client;
 
   beforeAll(async () => {
-    server = await startTimescale({ license });
+    server = await start();
     client = new pg.Client(server.url);
     await client.connect();
     await client.query(READINGS);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportWorkerApp } from '../functions/export-worker/app.ts';
 import { encodeEvent } from '../shared/events/usage-event.ts';
 import { httpApp } from '../shared/http/app.ts';
+import { serve } from '../shared/http/serve.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { startTelemetry } from '../shared/platform/telemetry/telemetry.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
@@ -23,6 +24,7 @@ import { usageEvent } from './support/usage-events.ts';
 /** OTLP's numbers. */
 const kinds = { internal: 1, server: 2, client: 3, producer: 4, consumer: 5 };
 const statusError = 2;
+const schemaForm = expect.stringMatching(/^https:\/\/opentelemetry\.io\/schemas\/1\.\d+\.0$/);
 
 let receiver: OtlpReceiver;
 let stopTelemetry: () => Promise<void>;
@@ -59,6 +61,12 @@ afterAll(async () => {
   await stopSink();
   await receiver?.stop();
 });
+
+/** OTLP's JSON has whole numbers as texts or numbers. */
+function addressOf(url: string) {
+  const { hostname, port } = new URL(url);
+  return { 'server.address': hostname, 'server.port': Number(port) };
+}
 
 /** What the sink of new exports was sent. */
 const announced: Record<string, string>[] = [];
@@ -268,7 +276,10 @@ test('a read shows its statements, and neither their text nor their values', asy
     expect.arrayContaining(['BEGIN', 'SELECT ingestion_batches', 'COMMIT']),
   );
   for (const { attributes } of statements) {
-    expect(attributes['db.system.name']).toBe('postgresql');
+    expect(attributes).toMatchObject({
+      'db.system.name': 'postgresql',
+      ...addressOf(services().DATABASE_URL),
+    });
     expect(JSON.stringify(attributes)).not.toContain(orgId);
     expect(JSON.stringify(attributes).length).toBeLessThan(300);
   }
@@ -283,12 +294,88 @@ test('calls to Redis and S3 are spans within their request', async () => {
     receiver.span(name, (span) => span.name === name && span.traceId === caller.traceId);
   expect(await ofTrace('GET')).toMatchObject({
     kind: kinds.client,
-    attributes: { 'db.system.name': 'redis', 'db.operation.name': 'GET' },
+    attributes: {
+      'db.system.name': 'redis',
+      'db.operation.name': 'GET',
+      ...addressOf(services().REDIS_URL),
+    },
   });
   expect(await ofTrace('S3.ListObjectsV2')).toMatchObject({
     kind: kinds.client,
-    attributes: { 'rpc.system': 'aws-api', 'rpc.service': 'S3', 'rpc.method': 'ListObjectsV2' },
+    attributes: {
+      'rpc.system.name': 'aws-api',
+      'rpc.method': 'S3/ListObjectsV2',
+      ...addressOf(services().S3_ENDPOINT),
+    },
   });
+});
+
+test('over HTTP the server says who was asked, by what and how', async () => {
+  const server = await serve(system.app, { PORT: 0, HTTP_PORT: 0, HTTP_HOST: '127.0.0.1' });
+  const caller = newContext();
+  try {
+    await fetch(`http://127.0.0.1:${server.port}/analytics/v1/status/healthz`, {
+      headers: { traceparent: caller.traceparent, 'User-Agent': `test/1 ${'x'.repeat(1_000)}` },
+    });
+  } finally {
+    await server.close();
+  }
+  const span = await receiver.span(
+    'the server',
+    ({ parentSpanId }) => parentSpanId === caller.spanId,
+  );
+  expect(span.attributes).toMatchObject({
+    'url.scheme': 'http',
+    'server.address': '127.0.0.1',
+    'server.port': server.port,
+    'user_agent.original': `test/1 ${'x'.repeat(249)}`,
+    'network.protocol.version': '1.1',
+  });
+});
+
+test('a batch that came by HTTP is part of its request, and no message', async () => {
+  const direct = await startSystem({
+    stream: false,
+    environment: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url },
+  });
+  const caller = newContext();
+  try {
+    const headers = { ...adminHeaders, traceparent: caller.traceparent };
+    const sent = await direct.app.request('/analytics/v1/events', jsonPost(eventJson(), headers));
+    expect(sent.status).toBe(202);
+    const span = await receiver.span(
+      'the batch',
+      ({ name, traceId }) => name === 'store batch' && traceId === caller.traceId,
+    );
+    expect(span).toMatchObject({
+      kind: kinds.internal,
+      attributes: { 'analytics.batch.stored': 1 },
+    });
+    expect(Object.keys(span.attributes).filter((key) => key.startsWith('messaging.'))).toEqual([]);
+  } finally {
+    await direct.close();
+  }
+});
+
+test('no name of ours is one that the conventions gave up, and they are named', async () => {
+  const [span] = receiver.spans;
+  expect(span?.schemaUrls).toEqual({ resource: schemaForm, scope: schemaForm });
+  expect(span?.resource).toMatchObject({
+    'service.version': expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    'telemetry.sdk.name': 'opentelemetry',
+    'telemetry.sdk.language': 'nodejs',
+    'telemetry.sdk.version': expect.stringMatching(/^\d/),
+  });
+  const given = new Set(receiver.spans.flatMap(({ attributes }) => Object.keys(attributes)));
+  const gone = [
+    'rpc.system',
+    'rpc.service',
+    'db.system',
+    'db.name',
+    'http.method',
+    'http.status_code',
+  ];
+  expect(gone.filter((name) => given.has(name))).toEqual([]);
 });
 
 test('probes and metrics are no traces', async () => {

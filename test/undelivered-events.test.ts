@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { undeliveredApp } from '../functions/status/undelivered.ts';
 import { httpApp } from '../shared/http/app.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { jsonPost } from './support/event-json.ts';
 import { samplesOf } from './support/metrics-text.ts';
-import { type System, startSystem } from './support/system.ts';
+import { adminHeaders, type System, startSystem } from './support/system.ts';
 
 const path = '/internal/status';
 
@@ -18,6 +19,10 @@ const logger = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(
 beforeAll(async () => {
   system = await startSystem({ stream: false, logger });
   database = openDatabase({ url: system.environment.DATABASE_URL ?? '' });
+  const day = (days: number) => new Date(Math.floor(Date.now() / 86_400_000 - days) * 86_400_000);
+  const order = { timeRange: { start: day(2), end: day(1) } };
+  const asked = await system.app.request('/analytics/v1/exports', jsonPost(order, adminHeaders));
+  ({ jobId: data.jobId } = z.object({ jobId: z.uuid() }).parse(await asked.json()));
 });
 afterAll(async () => {
   await database?.close();
@@ -39,12 +44,11 @@ const event = () => ({
   knativeerrordest: 'http://analytics-export-worker.analytics.svc.cluster.local',
   knativeerrorcode: 503,
 });
-const data = { jobId: randomUUID(), orgId: null };
+const data = { jobId: '', orgId: null };
 
-const binary = (attributes: Record<string, unknown>) => {
-  const headers = Object.entries(attributes).map(([name, value]) => [`ce-${name}`, `${value}`]);
-  return jsonPost(data, Object.fromEntries(headers));
-};
+const ceHeaders = (attributes: Record<string, unknown>): Record<string, string> =>
+  Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`ce-${name}`, `${value}`]));
+const binary = (attributes: Record<string, unknown>) => jsonPost(data, ceHeaders(attributes));
 const structured = (attributes: Record<string, unknown>) =>
   jsonPost({ ...attributes, data }, {}, 'application/cloudevents+json');
 
@@ -87,6 +91,21 @@ describe('an event that nobody took', () => {
     const response = await app.request('/', binary(event()));
     expect(response.status).toBe(204);
     expect(await counted()).toBe(1);
+  });
+});
+
+describe('a letter about no export', () => {
+  test.each([
+    ['an export that there is not', () => jsonPost({ jobId: randomUUID() }, ceHeaders(event()))],
+    ['nothing', () => jsonPost({}, ceHeaders(event()))],
+    ['no uuid', () => jsonPost({ jobId: 'x' }, ceHeaders(event()))],
+    ['something else', () => jsonPost([data], ceHeaders(event()))],
+  ])('about %s is taken with a warning, and counts nothing', async (_, request) => {
+    expect((await system.app.request(path, request())).status).toBe(204);
+    expect(lines).toEqual([
+      expect.objectContaining({ level: 40, msg: 'a dead letter about no export' }),
+    ]);
+    expect(await counted()).toBe(0);
   });
 });
 

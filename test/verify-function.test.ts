@@ -84,7 +84,7 @@ describe('the function', () => {
     ]);
     const [row] = await database.query(
       `select buckets > 0 as compared, drifted_buckets, drift_ratio_hourly, drift_ratio_daily,
-              events_24h > 0 as counted, doubled_event_ids, dedupe_failure_ratio,
+              events_24h > 0 as counted, doubled_event_ids, dedupe_failure_ratio, conflicts_24h,
               freshness_lag_seconds < 60 as fresh, offset_gaps, missing_partitions,
               exports_checked, synthetic_check, finished_at >= started_at as ended,
               window_end - window_start = interval '2 days' as two_days,
@@ -99,6 +99,7 @@ describe('the function', () => {
       counted: true,
       doubled_event_ids: 0,
       dedupe_failure_ratio: 0,
+      conflicts_24h: 0,
       fresh: true,
       offset_gaps: 0,
       missing_partitions: [],
@@ -209,7 +210,7 @@ describe('the synthetic check', () => {
       [syntheticOrgId],
     );
   /** A sink that takes everything and stores nothing, as with a consumer that does not run. */
-  const deaf: EventSink = { accept: async () => {}, check: async () => {} };
+  const deaf: EventSink = { accept: async () => [], check: async () => {} };
 
   beforeEach(async () => {
     // A check that begins in one hour and ends in the next would compare the two.

@@ -4,7 +4,12 @@ import { type EventStorage, eventStorage } from '../shared/events/event-storage.
 import { storeBatch } from '../shared/events/store-batch.ts';
 import type { UsageEvent } from '../shared/events/usage-event.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
-import { dedupeFailureRatio, failuresOf, reconcile } from '../shared/rollups/reconcile.ts';
+import {
+  dedupeFailureRatio,
+  failuresOf,
+  reconcile,
+  warningsOf,
+} from '../shared/rollups/reconcile.ts';
 import { foldAll } from '../shared/rollups/rollup.ts';
 import { createDatabase, type TestDatabase } from './support/database.ts';
 import { usageEvent } from './support/usage-events.ts';
@@ -140,6 +145,25 @@ test('one event id under two identities fails above 1% of the events', async () 
   const result = await verify();
   expect(result.doubledEventIds).toBe(4);
   expect(failuresOf(result)).toEqual([expect.stringContaining('two identities')]);
+});
+
+test('conflicts that were turned away are a warning, and no failure', async () => {
+  const event = usageEvent({ occurredAtMs: hourAgo });
+  await store([event]);
+  expect(warningsOf(await verify())).toEqual([]);
+  await store([{ ...event, costEstimateCents: '99' }]);
+  await store([event]);
+  await foldAll(database);
+  const result = await verify();
+  expect(result).toMatchObject({ conflicts24h: 1, doubledEventIds: 0 });
+  expect([dedupeFailureRatio(result), failuresOf(result)]).toEqual([0, []]);
+  expect(warningsOf(result)).toEqual([
+    expect.stringMatching(/^1 events of the last 24 hours came/),
+  ]);
+  await database.query(
+    `update analytics.ingestion_batches set committed_at = committed_at - interval '25 hours'`,
+  );
+  expect((await verify()).conflicts24h).toBe(0);
 });
 
 test('a stream that was never complete lags since it is known', async () => {

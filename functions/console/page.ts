@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { takesEncoding } from '../../shared/http/accept-encoding.ts';
 
 /** How a file may be sent, best first. */
 const encodings = [
@@ -58,14 +59,7 @@ export function formFor(
   accepted: string,
 ): { bytes: Uint8Array<ArrayBuffer>; encoding: string | null } {
   for (const { name } of encodings) {
-    if (takes(accepted, name)) return { bytes: file.packed[name], encoding: name };
+    if (takesEncoding(accepted, name)) return { bytes: file.packed[name], encoding: name };
   }
   return { bytes: file.plain, encoding: null };
-}
-
-function takes(accepted: string, name: string): boolean {
-  return accepted.split(',').some((item) => {
-    const [coding = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase());
-    return coding === name && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
-  });
 }

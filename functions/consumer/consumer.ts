@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventStorage } from '../../shared/events/event-storage.ts';
+import { idsRoom } from '../../shared/events/ids-room.ts';
 import type { IngestOptions } from '../../shared/events/ingest.ts';
 import { forgetFreshness } from '../../shared/freshness/freshness.ts';
 import { probeHeads } from '../../shared/partitions/heads.ts';
@@ -13,6 +14,7 @@ import { messageOf } from '../../shared/platform/errors.ts';
 import type { Logger } from '../../shared/platform/telemetry/telemetry.ts';
 import { foldAll } from '../../shared/rollups/rollup.ts';
 import { drainShare } from './assignment.ts';
+import type { BatchCounts } from './partition.ts';
 
 export interface ConsumerDeps {
   database: Database;
@@ -22,6 +24,8 @@ export interface ConsumerDeps {
   settings: Settings;
   logger: Logger;
   leaseMs?: number;
+  /** How many ids of the last hour are remembered, of all partitions. */
+  idsMax?: number;
   failpoint?: IngestOptions['failpoint'];
 }
 
@@ -42,6 +46,7 @@ const restPerWork = 4;
 const restMaxMs = 10_000;
 const probeEveryMs = 10_000;
 const reportEveryMs = 10_000;
+const forgottenEveryMs = 600_000;
 /** A crashed replica's partitions are looked for every third of this, so they move within 15 s. */
 const defaultLeaseMs = 9_000;
 
@@ -51,8 +56,10 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
   const stopping = new AbortController();
   const { signal } = stopping;
   const streams = streamPartitions(settings);
-  const interval = { stored: 0, duplicates: 0, rejected: 0 };
+  const interval: BatchCounts = { stored: 0, duplicates: 0, conflicts: 0, rejected: 0 };
+  const room = idsRoom(deps.idsMax);
   let hasNews = false;
+  let forgottenToldMs = Number.NEGATIVE_INFINITY;
 
   const drain = () =>
     drainShare(
@@ -64,11 +71,13 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
         owner: `${hostname()}/${process.pid}/${randomUUID()}`,
         settings,
         leaseMs: deps.leaseMs ?? defaultLeaseMs,
+        idsRoom: room,
         ...(deps.failpoint === undefined ? {} : { failpoint: deps.failpoint }),
-        onCommit: ({ stored, duplicates, rejected }) => {
+        onCommit: ({ stored, duplicates, conflicts, rejected }) => {
           hasNews = true;
           interval.stored += stored;
           interval.duplicates += duplicates;
+          interval.conflicts += conflicts;
           interval.rejected += rejected;
         },
       },
@@ -83,7 +92,18 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
     else await forgetFreshness(cache, folded.models);
   };
   const probe = async () => probeHeads(database, await brokers.get(), streams);
+  /** Where the bound of memory bites, retries that stamp themselves again are found for less long. */
+  const tellForgotten = () => {
+    const { ids, ageMs } = room.takeForgotten();
+    if (ids === 0 || performance.now() - forgottenToldMs < forgottenEveryMs) return;
+    forgottenToldMs = performance.now();
+    logger.warn(
+      { ids, rememberedSeconds: Math.round(ageMs / 1_000) },
+      'no room for the ids of an hour: more partitions and consumers remember more',
+    );
+  };
   const report = async () => {
+    tellForgotten();
     if (interval.stored + interval.duplicates + interval.rejected === 0) return;
     const [lag] = await database.query<{ messages: number }>(
       `select coalesce(sum(greatest(head_offset - coalesce(committed_offset, -1), 0)), 0)::float8
@@ -91,7 +111,7 @@ export function startConsumer(deps: ConsumerDeps): Consumer {
        from analytics.stream_offsets where not retired`,
     );
     logger.info({ ...interval, lagMessages: lag?.messages ?? null }, 'ingested');
-    Object.assign(interval, { stored: 0, duplicates: 0, rejected: 0 });
+    Object.assign(interval, { stored: 0, duplicates: 0, conflicts: 0, rejected: 0 });
   };
 
   const draining = drain();

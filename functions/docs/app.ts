@@ -1,7 +1,6 @@
 import { type Context, Hono } from 'hono';
-import { compress } from 'hono/compress';
-import { etag } from 'hono/etag';
 import type { AppEnv } from '../../shared/http/context.ts';
+import { fixedText } from '../../shared/http/fixed-text.ts';
 import { contentSecurityPolicy } from '../../shared/http/page-policy.ts';
 import { onNotFound } from '../../shared/http/problem.ts';
 import { machineText } from './machine-text.ts';
@@ -15,35 +14,40 @@ export function docsApp(files: PageFiles): Hono<AppEnv> {
   // Asked for each time, as it changes with a deploy; what has not changed is not sent again.
   const revalidated = { 'Cache-Control': 'no-cache' };
 
-  app.get('/openapi.json', compress(), etag(), (context) =>
-    context.body(files['openapi.json'], 200, {
-      ...revalidated,
-      'Content-Type': 'application/json',
-    }),
+  app.get(
+    '/openapi.json',
+    fixedText(files['openapi.json'], { ...revalidated, 'Content-Type': 'application/json' }),
   );
 
-  app.get('/llms.txt', compress(), etag(), (context) =>
-    context.body(machineText(files['llms.txt']), 200, {
+  app.get(
+    '/llms.txt',
+    fixedText(machineText(files['llms.txt']), {
       ...revalidated,
       'Content-Type': 'text/plain; charset=utf-8',
     }),
   );
 
-  app.get('/docs', compress(), etag(), (context) =>
-    context.body(html, 200, {
+  app.get(
+    '/docs',
+    fixedText(html, {
       ...revalidated,
       'Content-Type': 'text/html; charset=utf-8',
       'Content-Security-Policy': contentSecurityPolicy,
     }),
   );
 
-  app.get('/docs/:file', compress(), etag(), (context: Context<AppEnv>) => {
-    const asset = assets.get(context.req.param('file') ?? '');
-    if (asset === undefined) return onNotFound(context);
-    return context.body(asset.text, 200, {
-      'Content-Type': asset.contentType,
-      'Cache-Control': 'public, max-age=31536000, immutable',
-    });
+  const answers = new Map(
+    [...assets.values()].map(({ name, contentType, text }) => [
+      name,
+      fixedText(text, {
+        'Content-Type': contentType,
+        'Cache-Control': 'public, max-age=31536000, immutable',
+      }),
+    ]),
+  );
+  app.get('/docs/:file', (context: Context<AppEnv>) => {
+    const answer = answers.get(context.req.param('file') ?? '');
+    return answer === undefined ? onNotFound(context) : answer(context);
   });
 
   return app;

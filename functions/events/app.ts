@@ -1,14 +1,11 @@
 import { type Context, Hono } from 'hono';
-import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import type { EventSink } from '../../shared/events/event-sink.ts';
-import {
-  type Decoded,
-  decodeEvent,
-  type EventRules,
-  type UsageEvent,
-} from '../../shared/events/usage-event.ts';
+import type { Refusals } from '../../shared/events/refusals.ts';
+import { decodeEvent, type EventRules } from '../../shared/events/usage-event.ts';
+import { fieldOf } from '../../shared/fields.ts';
 import type { Access } from '../../shared/http/actor.ts';
+import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
 import {
   type CloudEventResult,
   cloudEventMode,
@@ -18,12 +15,15 @@ import {
 } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { json } from '../../shared/http/json.ts';
+import { problem } from '../../shared/http/problem.ts';
 import type { Settings } from '../../shared/platform/env.ts';
-import { type Fault, ServiceError } from '../../shared/platform/errors.ts';
-import type { TraceHeaders } from '../../shared/platform/telemetry/tracing.ts';
+import { type Fault, faultsText, ServiceError } from '../../shared/platform/errors.ts';
+import { type Candidate, judge, receiptOf } from './judgement.ts';
+import { refusalLog } from './refusal-log.ts';
 
 export interface EventsDeps {
   sink: EventSink;
+  refusals: Refusals;
   access: Access;
   settings: Settings;
 }
@@ -31,17 +31,10 @@ export interface EventsDeps {
 export const usageEventType = 'ai.usage.recorded.v1';
 export const eventsMax = 1_000;
 
-interface EventResult {
-  index: number;
-  /** As it was sent, null where there was none to read. */
-  eventId: string | null;
-  status: 'accepted' | 'rejected';
-  errors?: Fault[];
-}
-
 /** Takes usage events over HTTP: plain JSON or CloudEvents, one or many. */
-export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> {
+export function eventsApp({ sink, refusals, access, settings }: EventsDeps): Hono<AppEnv> {
   const app = new Hono<AppEnv>().basePath('/analytics/v1/events');
+  const logRefusal = refusalLog();
   const rules = (): EventRules => ({
     nowMs: Date.now(),
     rawRetentionDays: settings.RAW_RETENTION_DAYS,
@@ -50,52 +43,60 @@ export function eventsApp({ sink, access, settings }: EventsDeps): Hono<AppEnv> 
   app.post('/', async (context) => {
     const anyOf = [roles.eventsWrite];
     const actor = access.authorize(context, { action: 'events:write', anyOf, orgId: null });
+    const refused = (accepted: number, rejected: number, reason: string) => {
+      refusals.add(rejected);
+      logRefusal(context, { subject: actor.subject, accepted, rejected, reason });
+    };
+    const { candidates, isList } = await readCandidates(context, rules()).catch(
+      (error: unknown) => {
+        // A body of which no event can be told counts as one.
+        if (isRefusal(error)) refused(0, 1, error.message);
+        throw error;
+      },
+    );
     const isEverywhere = actor.roles.includes(roles.admin);
-    const { candidates } = await readCandidates(context, rules());
-    const accepted: UsageEvent[] = [];
-    const origins = new Map<UsageEvent, TraceHeaders>();
-    const results: EventResult[] = [];
-    for (const [index, { eventId, decoded, trace }] of candidates.entries()) {
-      if ('faults' in decoded) {
-        results.push({ index, eventId, status: 'rejected', errors: decoded.faults });
-      } else if (!isEverywhere && !actor.orgs.includes(decoded.event.orgId)) {
-        const message = `forbidden: ${decoded.event.orgId} is not among the actor's orgs`;
-        results.push({ index, eventId, status: 'rejected', errors: [{ path: 'orgId', message }] });
-      } else {
-        accepted.push(decoded.event);
-        if (trace !== undefined) origins.set(decoded.event, trace);
-        results.push({ index, eventId, status: 'accepted' });
-      }
-    }
-    await sink.accept(accepted, origins);
-    const rejected = results.length - accepted.length;
-    return json(context, { accepted: accepted.length, rejected, results }, 202);
+    const verdicts = judge(candidates, ({ orgId }) =>
+      isEverywhere || actor.orgs.includes(orgId) ? null : `${orgId} is not among the actor's orgs`,
+    );
+    const valid = verdicts.filter((verdict) => 'event' in verdict);
+    const origins = new Map(
+      valid.flatMap(({ event, trace }) => (trace === undefined ? [] : [[event, trace] as const])),
+    );
+    const acceptances = await sink.accept(
+      valid.map(({ event }) => event),
+      origins,
+    );
+    const { receipt, faults } = receiptOf(verdicts, acceptances, isList);
+    // Not before: what the sink cannot take is sent again, refused events and all. Conflicts are
+    // counted where they are found, in storage.
+    const refusedCount = verdicts.length - valid.length;
+    if (refusedCount > 0) refused(receipt.accepted, refusedCount, faultsText(faults));
+    if (receipt.accepted > 0) return json(context, receipt, 202);
+    const detail = `nothing was accepted: ${faultsText(faults)}`;
+    const areAllForeign = verdicts.every((verdict) => 'faults' in verdict && verdict.isForeign);
+    const code = areAllForeign ? 'forbidden' : 'unprocessable';
+    return problem(context, code, detail, faults, receipt);
   });
 
   app.post('/validate', async (context) => {
     access.authorize(context, { action: 'events:validate', anyOf: [], orgId: null });
     const { candidates, isList } = await readCandidates(context, rules());
-    const faults = candidates.flatMap(({ decoded }, index) =>
-      'faults' in decoded
-        ? decoded.faults.map(({ path, message }) => ({
-            path: isList ? [`[${index}]`, path].filter(Boolean).join('.') : path,
-            message,
-          }))
-        : [],
+    const { receipt, faults } = receiptOf(
+      judge(candidates, () => null),
+      [],
+      isList,
     );
     if (faults.length === 0) return context.body(null, 204);
     const detail = `${faults.length} problem${faults.length === 1 ? '' : 's'} found`;
-    throw new ServiceError('invalid_request', detail, faults);
+    return problem(context, 'invalid_request', detail, faults, receipt);
   });
 
   return app;
 }
 
-interface Candidate {
-  eventId: string | null;
-  decoded: Decoded;
-  /** Where a CloudEvent was made. */
-  trace?: TraceHeaders | undefined;
+/** Whether sending the same again is in vain. */
+function isRefusal(error: unknown): error is ServiceError {
+  return error instanceof ServiceError && error.code !== 'unavailable';
 }
 
 /** Everything in the request that wants to be an event. */
@@ -105,8 +106,8 @@ async function readCandidates(
 ): Promise<{ candidates: Candidate[]; isList: boolean }> {
   const mode = cloudEventMode(context);
   if (mode !== null) {
-    const results = await readCloudEvents(context, mode);
-    const candidates = bounded(results).map((result) => fromCloudEvent(result, rules));
+    const results = await readCloudEvents(context, mode, eventsBodyMaxBytes, checkCount);
+    const candidates = results.map((result) => fromCloudEvent(result, rules));
     return { candidates, isList: mode === 'batch' };
   }
   const type = mediaType(context);
@@ -116,22 +117,24 @@ async function readCandidates(
       'application/json, application/cloudevents+json or application/cloudevents-batch+json';
     throw new ServiceError('unsupported_media_type', detail);
   }
-  const body = await readJson(context);
+  const body = await readJson(context, eventsBodyMaxBytes);
   const isList = Array.isArray(body);
   const values: unknown[] = isList ? body : [body];
-  const candidates = bounded(values).map((value) => ({
+  checkCount(values.length);
+  const candidates = values.map((value) => ({
     eventId: textIn(value, 'eventId'),
     decoded: decodeEvent(value, rules),
   }));
   return { candidates, isList };
 }
 
-function bounded<T>(values: T[]): T[] {
-  if (values.length <= eventsMax && values.length > 0) return values;
+/** @throws ServiceError `invalid_request`, before any event is looked at */
+function checkCount(count: number): void {
+  if (count <= eventsMax && count > 0) return;
   const message =
-    values.length === 0
+    count === 0
       ? 'must hold at least one event'
-      : `holds ${values.length} events: send at most ${eventsMax} at a time`;
+      : `holds ${count} events: send at most ${eventsMax} at a time`;
   throw new ServiceError('invalid_request', `the body ${message}`, [{ path: '', message }]);
 }
 
@@ -180,6 +183,6 @@ function isOther(attribute: unknown, field: string | null): boolean {
  * turn it into a number in the answer (see decimal-json).
  */
 function textIn(value: unknown, name: 'eventId' | 'orgId'): string | null {
-  const field = z.record(z.string(), z.unknown()).safeParse(value).data?.[name];
+  const field = fieldOf(value, name);
   return typeof field === 'string' && !field.includes('\u0000') ? field : null;
 }

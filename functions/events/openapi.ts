@@ -1,10 +1,12 @@
 import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
 import { usageEventSchema } from '../../shared/events/usage-event.ts';
+import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
 import { cloudEventSchema } from '../../shared/http/cloud-event.ts';
-import { count, fault } from '../../shared/openapi/answer-parts.ts';
+import { count, fault, problem } from '../../shared/openapi/answer-parts.ts';
 import { exampleIds } from '../../shared/openapi/examples.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
+import { faultsToldMax } from '../../shared/platform/errors.ts';
 import { eventsMax, usageEventType } from './app.ts';
 
 const usageEvent = usageEventSchema.meta({
@@ -14,18 +16,29 @@ const usageEvent = usageEventSchema.meta({
 
 const { specversion, id, source, subject, time, datacontenttype, data_base64 } =
   cloudEventSchema.shape;
+const attributes = {
+  specversion,
+  id: id.describe('data.eventId'),
+  source,
+  type: z.literal(usageEventType),
+  subject: subject.nullish().describe('data.orgId'),
+  time: time.unwrap().meta({ format: 'date-time' }).nullish(),
+  datacontenttype: datacontenttype
+    .unwrap()
+    .meta({ pattern: '^application/(json|[A-Za-z0-9.+-]+\\+json)\\s*(;|$)' })
+    .nullish(),
+};
+/** An attribute that is null is one that is not there. Neither form takes the other's. */
+const absent = z.null().optional();
 const cloudEvent = z
-  .object({
-    specversion,
-    id: id.describe('data.eventId'),
-    source,
-    type: z.literal(usageEventType),
-    subject: subject.describe('data.orgId'),
-    time: time.meta({ format: 'date-time' }),
-    datacontenttype,
-    data: usageEvent.optional(),
-    data_base64: data_base64.describe('In place of data.'),
-  })
+  .union([
+    z
+      .object({ ...attributes, data: usageEvent, data_base64: absent })
+      .meta({ id: 'UsageCloudEventAsJson', description: 'With the event as it is.' }),
+    z
+      .object({ ...attributes, data: absent, data_base64: data_base64.unwrap() })
+      .meta({ id: 'UsageCloudEventAsBase64', description: 'With the event as base64 of JSON.' }),
+  ])
   .meta({ id: 'UsageCloudEvent', description: 'A usage event as a CloudEvent 1.0.' });
 
 const exampleEvent = {
@@ -48,11 +61,12 @@ const exampleCloudEvent = {
   data: exampleEvent,
 };
 
-const listOf = (schema: z.ZodType) => z.array(schema).min(1).max(eventsMax);
+const listOf = (schema: z.ZodType, id: string) =>
+  z.array(schema).min(1).max(eventsMax).meta({ id, description: 'Each is judged by itself.' });
 
 const body: Record<string, Content> = {
   'application/json': {
-    schema: z.union([usageEvent, listOf(usageEvent)]),
+    schema: z.union([usageEvent, listOf(usageEvent, 'UsageEvents')]),
     examples: { one: exampleEvent, several: [exampleEvent] },
   },
   'application/cloudevents+json': {
@@ -60,29 +74,63 @@ const body: Record<string, Content> = {
     examples: { structured: exampleCloudEvent },
   },
   'application/cloudevents-batch+json': {
-    schema: listOf(cloudEvent),
+    schema: listOf(cloudEvent, 'UsageCloudEvents'),
     examples: { batch: [exampleCloudEvent] },
   },
 };
 
-const eventsAnswer = z
-  .object({
-    accepted: count,
-    rejected: count,
-    results: z
-      .array(
-        z
-          .object({
-            index: count.describe('Its place in the request.'),
-            eventId: z.string().nullable().describe('As it was sent; null where none was.'),
-            status: z.enum(['accepted', 'rejected']),
-            errors: z.array(fault).optional().describe('Why it was rejected.'),
-          })
-          .meta({ id: 'EventResult' }),
-      )
-      .max(eventsMax),
-  })
-  .meta({ id: 'EventsAnswer' });
+const receipt = {
+  accepted: count.describe('Events that are stored or on their way, duplicates included.'),
+  rejected: count.describe('Events that are not: those rejected, and those in conflict.'),
+  results: z
+    .array(
+      z
+        .object({
+          index: count.describe('Its place in the request.'),
+          eventId: z.string().nullable().describe('As it was sent; null where none was.'),
+          status: z
+            .enum(['accepted', 'duplicate', 'conflict', 'rejected'])
+            .describe(
+              '`duplicate`: it was stored before, with the same content. `conflict`: another ' +
+                'content of it is stored, or the same eventId of the last hour with another ' +
+                'occurredAt; what is stored stays. Both are said only where events are stored as ' +
+                'they are taken, without a stream; behind one they are `accepted`, duplicates are ' +
+                'dropped, and conflicts go to the dead-letter queue.',
+            ),
+          errors: z
+            .array(fault)
+            .max(faultsToldMax + 1)
+            .optional()
+            .describe('Why it was rejected, or what is in conflict.'),
+        })
+        .meta({ id: 'EventResult' }),
+    )
+    .max(eventsMax),
+};
+const eventsAnswer = z.object(receipt).meta({ id: 'EventsAnswer' });
+const eventsProblem = problem.extend(z.object(receipt).partial().shape).meta({
+  id: 'EventsProblem',
+  description: 'What became of each event is there where each could be looked at.',
+});
+
+const rejected = {
+  accepted: 0,
+  rejected: 1,
+  results: [
+    {
+      index: 0,
+      eventId: exampleIds.event,
+      status: 'rejected',
+      errors: [{ path: 'latencyMs', message: 'must not be negative' }],
+    },
+  ],
+};
+const conflict = {
+  index: 2,
+  eventId: exampleIds.event,
+  status: 'conflict',
+  errors: [{ path: 'costEstimateCents', message: 'differs from what is stored of this event' }],
+};
 
 const forms =
   `One event, a list of at most ${eventsMax}, or CloudEvents of the type \`${usageEventType}\`, ` +
@@ -97,12 +145,17 @@ export const eventsOperations: readonly Operation[] = [
     summary: 'Send usage events',
     description:
       `${forms} Each is accepted or rejected by itself: one that is not valid, or of an org that ` +
-      'is not among the actor’s, blocks no other. Sending an event again changes nothing.',
+      'is not among the actor’s, blocks no other. Where nothing is accepted the answer is 422, or ' +
+      '403 where all of it is of other orgs. What is rejected is counted in ' +
+      '`analytics_ingestion_events_total` and leaves a line in the log. Sending an event again ' +
+      'changes nothing; a retry must repeat its eventId and occurredAt.',
     access: [roles.eventsWrite],
     body,
+    bodyMaxBytes: eventsBodyMaxBytes,
+    problem: eventsProblem,
     answers: {
       202: {
-        description: 'What became of each event.',
+        description: 'What became of each event: at least one was accepted.',
         content: {
           'application/json': {
             schema: eventsAnswer,
@@ -112,16 +165,13 @@ export const eventsOperations: readonly Operation[] = [
                 rejected: 0,
                 results: [{ index: 0, eventId: exampleIds.event, status: 'accepted' }],
               },
-              rejected: {
-                accepted: 0,
-                rejected: 1,
+              mixed: {
+                accepted: 1,
+                rejected: 2,
                 results: [
-                  {
-                    index: 0,
-                    eventId: exampleIds.event,
-                    status: 'rejected',
-                    errors: [{ path: 'latencyMs', message: 'must not be negative' }],
-                  },
+                  ...rejected.results,
+                  { index: 1, eventId: exampleIds.event, status: 'accepted' },
+                  conflict,
                 ],
               },
             },
@@ -133,6 +183,11 @@ export const eventsOperations: readonly Operation[] = [
       invalid_request: {
         detail: 'the body must hold at least one event',
         errors: [{ path: '', message: 'must hold at least one event' }],
+      },
+      unprocessable: {
+        detail: 'nothing was accepted: latencyMs must not be negative',
+        errors: [{ path: 'latencyMs', message: 'must not be negative' }],
+        ...rejected,
       },
     },
     usesStores: true,
@@ -146,6 +201,8 @@ export const eventsOperations: readonly Operation[] = [
     description: `${forms} Nothing is stored.`,
     access: 'any actor',
     body,
+    bodyMaxBytes: eventsBodyMaxBytes,
+    problem: eventsProblem,
     answers: { 204: { description: 'All of them are valid.' } },
     refusals: {
       invalid_request: {

@@ -1,6 +1,8 @@
 import type { Context } from 'hono';
 import * as z from 'zod';
 import { type ExportRequest, exportFormats } from '../../shared/exports/job.ts';
+import { hasMoreKeys } from '../../shared/fields.ts';
+import { smallBodyMaxBytes } from '../../shared/http/body.ts';
 import { mediaType, readJson } from '../../shared/http/cloud-event.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import {
@@ -17,6 +19,8 @@ import { type Fault, faultsOf, ServiceError } from '../../shared/platform/errors
 import { planWindow } from '../../shared/queries/time-window.ts';
 
 const modelsMax = 100;
+/** Far more than there are: each that is not known is named. */
+const bodyMaxKeys = 64;
 
 export const exportBody = z.strictObject({
   timeRange: z
@@ -62,7 +66,10 @@ export async function readExportRequest(
     const detail = `the content type ${given}: send application/json`;
     throw new ServiceError('unsupported_media_type', detail);
   }
-  const given = await readJson(context);
+  const given = await readJson(context, smallBodyMaxBytes);
+  if (hasMoreKeys(given, bodyMaxKeys)) {
+    throw invalid([{ path: '', message: `must have at most ${bodyMaxKeys} fields` }]);
+  }
   const parsed = exportBody.safeParse(given);
   const faults = [
     ...(parsed.success ? [] : bodyFaults(parsed.error)),

@@ -12,6 +12,11 @@ import { undeliveredApp } from './undelivered.ts';
 
 runFunction('status', async (settings, logger, registry) => {
   const url = requireSetting(settings, 'DATABASE_URL', 'postgres://user:password@host/database');
+  // Through the cluster's local gateway every pod of the cluster can ask for /metrics.
+  const metricsToken =
+    settings.ENVIRONMENT === 'production'
+      ? requireSetting(settings, 'METRICS_TOKEN', 'the output of openssl rand -hex 32')
+      : settings.METRICS_TOKEN;
   const database = openDatabase({ url, driver: settings.DATABASE_DRIVER, name: 'status' });
   const cache = openCache(settings, (reason) => logger.warn({ reason }, 'cache fault'));
   const store = openObjectStore(settings);
@@ -40,7 +45,7 @@ runFunction('status', async (settings, logger, registry) => {
   ];
   const metrics = () => pipelineMetrics(database);
   const actors = actorsOf(settings);
-  const app = httpApp({ logger, registry, actors, routes, metrics });
+  const app = httpApp({ logger, registry, actors, routes, metrics, metricsToken });
   const server = await serve(app, settings);
   return async () => {
     await server.close();

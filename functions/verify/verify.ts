@@ -21,6 +21,7 @@ import {
   failuresOf,
   reconcile,
   total,
+  warningsOf,
 } from '../../shared/rollups/reconcile.ts';
 
 export interface VerifyDeps {
@@ -112,6 +113,7 @@ export async function verify(
       events24h: numbers.events24h,
       doubledEventIds: numbers.doubledEventIds,
       dedupeFailureRatio: dedupeFailureRatio(numbers),
+      conflicts24h: numbers.conflicts24h,
       freshnessLagSeconds: numbers.freshnessLagSeconds,
       offsetGaps: unexplained.length,
       missingPartitions: partitions,
@@ -137,6 +139,7 @@ export async function verify(
   }
   const { details: _, ...told } = report.run;
   logger[told.passed ? 'info' : 'error'](told, told.passed ? 'verified' : 'verify failed');
+  for (const warning of warningsOf(told)) logger.warn({ runId: told.runId }, warning);
   return report;
 }
 

@@ -101,7 +101,10 @@ function memoryFigure(small: number, large: number): Figure {
 async function makeRollups(database: Database, endMs: number, hours: number): Promise<void> {
   await database.transaction({ statementTimeoutMs: 600_000 }, async (transaction) => {
     await transaction.query(
-      `insert into analytics.usage_hourly
+      `insert into analytics.usage_hourly (
+         org_id, bucket_start, model_id, client_id, success_count, error_count, timeout_count,
+         throttled_count, input_tokens, output_tokens, cost_estimate_cents, latency_histogram
+       )
        select $1, hour, ('00000000-0000-4000-8000-' || lpad(to_hex(model), 12, '0'))::uuid,
               'client-' || client, 90, 5, 3, 2, 100000 + model, 50000 + client, 123.4567,
               array(select (5 + bin) * 512 + 100 + bin * 9 + model % 7

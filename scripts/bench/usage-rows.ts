@@ -58,7 +58,11 @@ async function makeDay(
   await database.transaction(limits, async (transaction) => {
     await transaction.query('select setseed(0.5)');
     await transaction.query(
-      `insert into analytics.usage_events
+      `insert into analytics.usage_events (
+         org_id, occurred_at, event_id, model_id, actor_id, client_id, latency_ms, status,
+         error_code, input_tokens, output_tokens, cost_estimate_cents, input_cost_cents,
+         output_cost_cents, metadata, batch_id
+       )
        select case when number % 2 = 0 then $1::uuid else ${uuid('number % 19 + 2')} end,
               date_trunc('milliseconds', $2::timestamptz + number * $3::float8 * interval '1 us'),
               gen_random_uuid(), ${uuid('160 + model')}, null, 'client-' || client,

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { parseKeepingCosts } from '../../shared/decimal-json.ts';
+import { parseKeepingWholes } from '../../shared/decimal-json.ts';
 import { faultsOf } from '../../shared/platform/errors.ts';
 import { causeOf } from '../publish/http-target.ts';
 import { retryAfterMs, retrying, TryAgainError } from '../publish/retry.ts';
@@ -31,7 +31,7 @@ export interface Api {
   readonly url: string;
   /**
    * Asks at a path below /analytics/v1, again for a while where the service cannot answer now. Costs
-   * in the answer are text.
+   * and whole numbers that a float does not hold come as `literalOf` reads them.
    *
    * @throws UsageError for what the API finds wrong with the question; UnavailableError where
    * nobody answers; Error for any other refusal, with the way out
@@ -147,7 +147,7 @@ function parseAnswer<Form extends z.ZodType>(
 
 function jsonOf(text: string): unknown {
   try {
-    return parseKeepingCosts(text);
+    return parseKeepingWholes(text);
   } catch {
     return undefined;
   }

@@ -38,3 +38,9 @@ test('facts stand under each other', () => {
     'a       b\\u{9b}\nlonger  1,000\nnone    -',
   );
 });
+
+test('a whole number beyond 2^53 is shown digit for digit', () => {
+  const column = { title: 'tokens', cell: (tokens: bigint) => tokens };
+  expect(tableText([9_007_199_254_741_241n], [column])).toBe('tokens\n9,007,199,254,741,241');
+  expect(factsText({ tokens: 2n ** 64n })).toBe('tokens  18,446,744,073,709,551,616');
+});

@@ -7,7 +7,7 @@ export interface Column<Row> {
   /** Numbers stand under each other to the right. */
   align?: 'left' | 'right';
   /** Shown as `-` where it is null. */
-  cell: (row: Row) => string | number | null;
+  cell: (row: Row) => string | number | bigint | null;
 }
 
 /** What a table is shown on. */
@@ -77,13 +77,15 @@ export function tableText<Row>(
 }
 
 /** What is told of one thing, by names that stand under each other. */
-export function factsText(facts: Readonly<Record<string, string | number | null>>): string {
+export function factsText(
+  facts: Readonly<Record<string, string | number | bigint | null>>,
+): string {
   const entries = Object.entries(facts);
   const width = Math.max(...entries.map(([name]) => name.length));
   return entries.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join('\n');
 }
 
-function cellText(value: string | number | null): string {
+function cellText(value: string | number | bigint | null): string {
   if (value === null) return '-';
-  return typeof value === 'number' ? numbers.format(value) : cut(value, cellMax);
+  return typeof value === 'string' ? cut(value, cellMax) : numbers.format(value);
 }

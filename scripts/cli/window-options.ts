@@ -13,7 +13,7 @@ export function withRange(command: Command): Command {
     .option('--timezone <zone>', 'IANA zone, or local for that of this machine', 'UTC');
 }
 
-const zone = z
+export const zone = z
   .string()
   .transform((text) => (text === 'local' ? Intl.DateTimeFormat().resolvedOptions().timeZone : text))
   .refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin, or local');
@@ -37,7 +37,7 @@ export function rangeOf(
   return { start: new Date(startMs).toISOString(), end: new Date(endMs).toISOString() };
 }
 
-const collect = (value: string, others: string[] | undefined) => [...(others ?? []), value];
+export const collect = (value: string, others: string[] | undefined) => [...(others ?? []), value];
 
 /** Which models, by id or name; may be repeated. */
 export function withModels(command: Command): Command {

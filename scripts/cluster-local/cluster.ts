@@ -103,9 +103,14 @@ async function run(
   const workloads = new Map(
     [...revisions, ...deployments].map(([name, { replicas }]) => [name, replicas]),
   );
-  const scraped = manifests.scrapeConfigs
-    .flatMap(({ spec }) => spec.staticConfigs.flatMap(({ targets }) => targets))
-    .flatMap((target) => serviceAt(target) ?? []);
+  const scraped = manifests.scrapeConfigs.flatMap(({ spec: { staticConfigs, authorization } }) => {
+    const { name = '', key = '' } = authorization?.credentials ?? {};
+    const token = secrets[name]?.[key];
+    return staticConfigs
+      .flatMap(({ targets }) => targets)
+      .flatMap((target) => serviceAt(target) ?? [])
+      .map((service) => ({ service, token }));
+  });
   const metrics = await startMetrics(workloads, scraped);
   closeLater(metrics.close);
   for (const service of services) service.start();

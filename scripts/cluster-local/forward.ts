@@ -13,6 +13,8 @@ export interface Upstream {
   /** The Host that the pod sees. */
   authority: string;
   path: string;
+  /** Beside the caller's, and in place of them. */
+  headers?: OutgoingHttpHeaders;
   /** For the whole request. */
   timeoutMs: number;
 }
@@ -37,7 +39,7 @@ const hopByHop = new Set([
 export function forward(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { port, authority, path, timeoutMs }: Upstream,
+  { port, authority, path, headers, timeoutMs }: Upstream,
 ): Promise<void> {
   // A connection of its own: one that is kept for the next request would be closed by a pod that ends
   // just then. Yet announced as kept, or a pod that answers before it has read the whole body would
@@ -53,6 +55,7 @@ export function forward(
         ...endToEnd(incoming),
         host: authority,
         ...forwardedHeaders(incoming),
+        ...headers,
       },
       agent,
     });

@@ -250,6 +250,10 @@ const scrapeConfig = z.looseObject({
   metadata,
   spec: z.looseObject({
     staticConfigs: z.array(z.looseObject({ targets: z.array(z.string()) })).default([]),
+    // By default the type is Bearer.
+    authorization: z
+      .strictObject({ credentials: z.strictObject({ name: z.string(), key: z.string() }) })
+      .optional(),
   }),
 });
 

@@ -61,6 +61,7 @@ function storesAt(
       'analytics-redis': { url: env.REDIS_URL, token: '' },
       'analytics-s3': { 'access-key': env.S3_ACCESS_KEY, 'secret-key': env.S3_SECRET_KEY },
       'analytics-gateway': { secret: randomBytes(24).toString('hex') },
+      'analytics-metrics': { token: randomBytes(24).toString('hex') },
     },
     settings: {
       S3_ENDPOINT: env.S3_ENDPOINT,

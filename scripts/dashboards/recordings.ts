@@ -12,6 +12,10 @@ export const recordings: readonly RecordingRule[] = [
     expr: 'max by (outcome) (analytics_ingestion_events_total)',
   },
   {
+    record: 'analytics:ingestion_conflicts:max',
+    expr: 'max(analytics_ingestion_conflicts_total)',
+  },
+  {
     record: 'analytics:export_failures:max',
     expr: 'max(analytics_export_failures_total)',
   },

@@ -266,9 +266,23 @@ limit 100`,
           ],
         }),
         timeSeries({
+          title: 'Conflicts within an hour',
+          description:
+            'Events that came again with other content, or with another time, and were not stored.',
+          unit: 'short',
+          runbook: 'conflicts',
+          queries: [
+            {
+              expr: 'analytics:ingestion_conflicts:max - min_over_time(analytics:ingestion_conflicts:max[60m])',
+              legend: 'conflicts',
+            },
+          ],
+        }),
+        timeSeries({
           title: 'Dead letters',
           description:
-            'Rejects that wait in the dead-letter queue, until they are replayed or dropped.',
+            'Rejects and conflicts that wait in the dead-letter queue, until they are replayed or ' +
+            'dropped.',
           unit: 'short',
           runbook: 'rejects',
           queries: [

@@ -33,13 +33,16 @@ export async function createLetterFile(path: string): Promise<LetterFile> {
 }
 
 function lineOf(letter: DeadLetter): string {
-  const { headers, messageId, content } = letter;
+  const { headers, messageId, contentEncoding, content } = letter;
   const bytes = content.toString('base64');
-  return `${JSON.stringify({ letter: letterId(letter), messageId, headers, bytes })}\n`;
+  const id = letterId(letter);
+  return `${JSON.stringify({ letter: id, messageId, contentEncoding, headers, bytes })}\n`;
 }
 
 const lineForm = z.object({
   messageId: z.string().nullable(),
+  // Files of before had none.
+  contentEncoding: z.string().nullable().default(null),
   headers: z.record(z.string(), z.unknown()),
   bytes: z.base64(),
 });

@@ -97,7 +97,9 @@ function outgoingOf(
   const { orgId, eventId } = standing.event;
   report.published.push(letterId(letter));
   const queue = partitionOf(orgId, partitions);
-  return { queue, content: letter.content, messageId: eventId };
+  const { content, contentEncoding } = letter;
+  const encoding = contentEncoding === null ? {} : { contentEncoding };
+  return { queue, content, messageId: eventId, ...encoding };
 }
 
 export function replayText({ isDryRun, matched, published, kept }: ReplayReport): string {

@@ -1,6 +1,7 @@
 import {
   type DeadLetter,
   letterId,
+  plainContent,
   type Standing,
   standingOf,
 } from '../../shared/dead-letters/dead-letter.ts';
@@ -22,6 +23,7 @@ export async function findLetter(
 
 export function letterJson(letter: DeadLetter, rules: EventRules): string {
   const { rejectedAtMs, orgId, eventId, reasons, headers, messageId, content } = letter;
+  const { contentEncoding } = letter;
   const standing = standingOf(letter, rules);
   return JSON.stringify({
     letter: letterId(letter),
@@ -29,6 +31,7 @@ export function letterJson(letter: DeadLetter, rules: EventRules): string {
     orgId,
     eventId,
     messageId,
+    contentEncoding,
     reasons,
     headers,
     bytes: content.toString('base64'),
@@ -38,8 +41,8 @@ export function letterJson(letter: DeadLetter, rules: EventRules): string {
 }
 
 export function letterText(letter: DeadLetter, rules: EventRules): string {
-  const { rejectedAtMs, reasons, headers, content } = letter;
-  const { encoding, text } = bytesAsText(content);
+  const { rejectedAtMs, reasons, headers, content, contentEncoding } = letter;
+  const { encoding, text } = bytesAsText(plainContent(letter));
   return [
     `letter    ${printable(letterId(letter))}`,
     `rejected  ${rejectedAtMs === null ? 'unknown' : new Date(rejectedAtMs).toISOString()}`,
@@ -50,9 +53,13 @@ export function letterText(letter: DeadLetter, rules: EventRules): string {
       printable(`  ${name}: ${JSON.stringify(value)}`),
     ),
     ...standingLines(standingOf(letter, rules)),
-    `bytes     ${content.length}, as ${encoding}`,
+    `bytes     ${content.length}${packed(contentEncoding)}, as ${encoding}`,
     text,
   ].join('\n');
+}
+
+function packed(contentEncoding: string | null): string {
+  return contentEncoding === null ? '' : ` of ${printable(contentEncoding)}`;
 }
 
 function standingLines(standing: Standing): string[] {

@@ -12,6 +12,7 @@ import { sampleOrgs } from '../sample-events.ts';
 import { databaseUrlFile } from './database-url.ts';
 import { embeddedDatabase } from './embedded-database.ts';
 import { seedIfEmpty } from './first-seed.ts';
+import { knownHosts } from './known-hosts.ts';
 import { openService } from './service.ts';
 import { checkDatabase, checkServers } from './start-check.ts';
 
@@ -89,7 +90,8 @@ export async function runLocal(
       beforeStart: checkServers,
     });
     closers.push(() => service.close());
-    const server = await serve(service.app, settings, settings.HTTP_HOST ?? '127.0.0.1');
+    const app = knownHosts(service.app, settings.HTTP_HOST);
+    const server = await serve(app, settings, settings.HTTP_HOST ?? '127.0.0.1');
     closers.push(() => server.close());
     const seeded = isEmbedded || options.seed ? await seedIfEmpty(settings, service) : null;
     if (seeded !== null) say(seeded);

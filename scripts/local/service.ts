@@ -22,6 +22,7 @@ import { verifyApp } from '../../functions/verify/app.ts';
 import { type VerifyReport, verify } from '../../functions/verify/verify.ts';
 import { directSink, type EventSink, streamSink } from '../../shared/events/event-sink.ts';
 import { eventStorage } from '../../shared/events/event-storage.ts';
+import { closeRefusals, directRefusals, streamRefusals } from '../../shared/events/refusals.ts';
 import { type AnnounceExport, announceTo } from '../../shared/exports/requested.ts';
 import { actorsOf, createAccess } from '../../shared/http/actor.ts';
 import { httpApp } from '../../shared/http/app.ts';
@@ -125,7 +126,13 @@ export async function openService(
   const brokers = amqp === undefined ? null : brokerSource(amqp, { name: 'local' });
   const publishers = amqp === undefined ? null : brokerSource(amqp, { timeoutMs: 800 });
   const sink =
-    publishers === null ? directSink(background, storage) : streamSink(publishers, settings);
+    publishers === null
+      ? directSink(background, storage, logger.child({ function: 'events' }))
+      : streamSink(publishers, settings);
+  const refusals =
+    publishers === null
+      ? directRefusals(background, storage)
+      : streamRefusals(publishers, settings);
   const refreshDeps = {
     database: background,
     storage,
@@ -156,11 +163,12 @@ export async function openService(
     registry: options.registry ?? new Registry(),
     ready: components.database,
     metrics: () => pipelineMetrics(database),
+    metricsToken: settings.METRICS_TOKEN,
     routes: [
       usageApp({ database, access, settings }),
       reliabilityApp({ database, access, settings }),
       statusApp({ database, cache, access, settings, components }),
-      eventsApp({ sink, access, settings }),
+      eventsApp({ sink, refusals, access, settings }),
       exportsApp({ database, access, settings, store, announce }),
       docsApp(await readPageFiles(docsPageFile)),
       consoleApp({ settings, page: consolePage }),
@@ -218,6 +226,7 @@ export async function openService(
       stopping.abort();
       await exports.stop();
       await schedules;
+      await closeRefusals(refusals, logger);
       await consumer?.stop();
       await brokers?.close();
       await publishers?.close();

@@ -8,11 +8,12 @@ import { retryAfterMs, retrying, TryAgainError } from './retry.ts';
 const answerMs = 15_000;
 const passing = new Set([429, 502, 503, 504]);
 
-const answerForm = z.object({
+/** Of a 202, and of a 422 or 403 that says so of each event. */
+export const answerForm = z.object({
   results: z.array(
     z.object({
       index: z.int().min(0),
-      status: z.enum(['accepted', 'rejected']),
+      status: z.enum(['accepted', 'duplicate', 'conflict', 'rejected']),
       errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
     }),
   ),
@@ -37,8 +38,9 @@ export function openHttpTarget(url: string, actor: Actor): Target {
       throw hasAnswered ? new TryAgainError(message) : new UnavailableError(message);
     }
     const text = await response.text();
-    if (response.status === 202) return jsonOf(text);
-    const problem = problemForm.safeParse(jsonOf(text));
+    const answer = jsonOf(text);
+    if (response.status === 202 || isOfEach(response.status, answer)) return answer;
+    const problem = problemForm.safeParse(answer);
     const detail = problem.data?.detail ?? problem.data?.title ?? text.slice(0, 200);
     const message = `${path} answered ${response.status}: ${detail}`;
     if (!passing.has(response.status)) throw new Error(message);
@@ -59,15 +61,24 @@ export function openHttpTarget(url: string, actor: Actor): Target {
   };
 }
 
+/** A refusal of all of a batch, event by event; any other says nothing of them. */
+function isOfEach(status: number, answer: unknown): boolean {
+  return (status === 422 || status === 403) && answerForm.safeParse(answer).success;
+}
+
 /** A batch as the body of one request. */
 export function arrayOf(batch: readonly Outgoing[]): Buffer {
   const parts = batch.flatMap(({ content }, index) => [Buffer.from(index ? ',' : '['), content]);
   return Buffer.concat([...parts, Buffer.from(']')]);
 }
 
-function refusals({ results }: z.output<typeof answerForm>, batch: readonly Outgoing[]): Refusal[] {
+/** What was refused of a batch, and why. */
+export function refusals(
+  { results }: z.output<typeof answerForm>,
+  batch: readonly Outgoing[],
+): Refusal[] {
   return results
-    .filter(({ status }) => status === 'rejected')
+    .filter(({ status }) => status === 'rejected' || status === 'conflict')
     .map(({ index, errors = [] }) => ({
       label: batch[index]?.label ?? `event ${index} of the batch`,
       reason: errors

@@ -1,10 +1,12 @@
-import { createReadStream } from 'node:fs';
+import { readText } from './bytes.ts';
 
-/** A line without its end, or why it cannot be read. Numbers begin at 1. */
-export type Line = { number: number; text: string } | { number: number; fault: string };
+/** A line, and what ends it, or why it cannot be read. Numbers begin at 1. */
+export type Line =
+  | { number: number; text: string; end: string }
+  | { number: number; fault: string };
 
 /** Longer ones are named and passed over, so that a file without line ends needs no memory. */
-const lineMaxBytes = 1_048_576;
+export const lineMaxBytes = 1_048_576;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 
@@ -12,13 +14,11 @@ const carriageReturn = 0x0d;
  * The lines of a file, read as a stream. Not by `node:readline`, which also splits at U+2028, a
  * character that JSON strings may hold, and replaces bytes that are not UTF-8.
  *
- * @param onBytes is shown every chunk, for a hash of the whole file in the same pass
+ * @throws UsageError as `readText` does
  */
-export async function* readLines(
-  path: string,
-  onBytes: (chunk: Buffer) => void = () => {},
-): AsyncGenerator<Line> {
-  const utf8 = new TextDecoder('utf-8', { fatal: true });
+export async function* readLines(path: string): AsyncGenerator<Line> {
+  // A mark at the start of a later line is a character of its text.
+  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let kept: Buffer[] = [];
   let keptBytes = 0;
   let number = 0;
@@ -28,7 +28,7 @@ export async function* readLines(
     if (keptBytes <= lineMaxBytes) kept.push(bytes);
     else kept = [];
   };
-  const finish = (): Line => {
+  const finish = (isEnded: boolean): Line => {
     number += 1;
     const isTooLong = keptBytes > lineMaxBytes;
     const [only = Buffer.alloc(0)] = kept;
@@ -36,25 +36,26 @@ export async function* readLines(
     kept = [];
     keptBytes = 0;
     if (isTooLong) return { number, fault: `the line has more than ${lineMaxBytes} bytes` };
-    if (bytes.at(-1) === carriageReturn) bytes = bytes.subarray(0, -1);
+    let end = isEnded ? '\n' : '';
+    if (bytes.at(-1) === carriageReturn) {
+      bytes = bytes.subarray(0, -1);
+      end = `\r${end}`;
+    }
     try {
-      // Decodes away a byte order mark as well.
-      return { number, text: utf8.decode(bytes) };
+      return { number, text: utf8.decode(bytes), end };
     } catch {
       return { number, fault: 'the line is not UTF-8' };
     }
   };
 
-  const chunks: AsyncIterable<Buffer> = createReadStream(path);
-  for await (const chunk of chunks) {
-    onBytes(chunk);
+  for await (const chunk of readText(path)) {
     let from = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
       keep(chunk.subarray(from, end));
-      yield finish();
+      yield finish(true);
       from = end + 1;
     }
     if (from < chunk.length) keep(chunk.subarray(from));
   }
-  if (keptBytes > 0) yield finish();
+  if (keptBytes > 0) yield finish(false);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readSettings } from '../../shared/platform/env.ts';
 import { UsageError } from '../cli/failure.ts';
+import { one } from './exact.ts';
 import { readReplayOptions } from './options.ts';
 
 const nowMs = Date.parse('2026-03-01T09:00:00Z');
@@ -34,9 +35,35 @@ test('options are read', () => {
     stretch: 7.5,
     speed: 10,
     url: 'http://a',
-    defaults: { inputPrice: 2_500_000n },
+    defaults: { inputPrice: (25n * one) / 10n },
   });
   expect(read(['f', '--shift-days', '-3']).shift).toEqual({ days: -3 });
+});
+
+test('columns may be mapped and ignored, each as often as need be', () => {
+  const args = [
+    'f',
+    '--map',
+    'a b=model',
+    '--map',
+    'x=y=clientId',
+    '--ignore',
+    'c',
+    '--ignore',
+    'd',
+  ];
+  expect(read([...args, '--timezone', 'Europe/Berlin', '--provider', 'openai'])).toMatchObject({
+    columns: {
+      maps: [
+        { column: 'a b', target: 'model' },
+        { column: 'x=y', target: 'clientId' },
+      ],
+      ignores: ['c', 'd'],
+      timeZone: 'Europe/Berlin',
+    },
+    defaults: { provider: 'openai' },
+  });
+  expect(read(['f']).columns).toEqual({ maps: [], ignores: [], timeZone: 'UTC' });
 });
 
 describe('wrong usage is one line that names the option', () => {
@@ -56,6 +83,9 @@ describe('wrong usage is one line that names the option', () => {
     ['a --to stream', /^--to stream needs RABBITMQ_URL/],
     ['a --url ftp://x', /^--url must be an http:\/\/ URL$/],
     ['a --wait soon', /^--wait must be a number of seconds$/],
+    ['a --map cost', /^--map must be COLUMN=TARGET$/],
+    ['a --map =model', /^--map must be COLUMN=TARGET$/],
+    ['a --timezone Mars', /^--timezone must be an IANA time zone/],
     ['a --org x --stretch y', /^--org must be a uuid; --stretch must be/],
   ])('%s', (line, message) => {
     const usage = () => read(line.split(' ').filter(Boolean));

@@ -3,15 +3,19 @@ import * as z from 'zod';
 import type { Settings } from '../../shared/platform/env.ts';
 import { jsonForm, withJson } from '../cli/api-options.ts';
 import { readOptions, uuidOption, waitOption } from '../cli/command-line.ts';
+import { collect, zone } from '../cli/window-options.ts';
 import type { TargetOptions } from '../publish/target.ts';
 import { targetForm, targetOf, withTarget } from '../publish/target-options.ts';
 import { sampleModels, sampleOrgs } from '../sample-events.ts';
 import type { Defaults } from './event.ts';
+import type { ColumnChoice } from './plan.ts';
 import { parsePrice } from './price.ts';
+import { targets } from './targets.ts';
 import { parseDay, type Shift } from './time.ts';
 
 export interface ReplayOptions extends TargetOptions {
   file: string;
+  columns: ColumnChoice;
   defaults: Defaults;
   shift: Shift;
   stretch: number;
@@ -35,13 +39,27 @@ const number = (message: string) => z.string().regex(decimal, message).transform
 const positive = (message: string) =>
   number(message).refine((value) => value > 0 && value <= 1e6, message);
 
+/** A column's name may hold `=`, a target's does not. */
+const map = z.string().transform((text, context) => {
+  const at = text.lastIndexOf('=');
+  if (at > 0 && at < text.length - 1) {
+    return { column: text.slice(0, at), target: text.slice(at + 1) };
+  }
+  context.addIssue({ code: 'custom', message: 'must be COLUMN=TARGET' });
+  return z.NEVER;
+});
+
 export const replayForm = (nowMs: number) =>
   z.object({
     ...targetForm.shape,
     ...jsonForm.shape,
     org: uuidOption,
     model: uuidOption,
+    provider: z.string().max(64, 'must have at most 64 characters').default(''),
     client: z.string().max(128, 'must have at most 128 characters').optional(),
+    map: z.array(map).default([]),
+    ignore: z.array(z.string()).default([]),
+    timezone: zone,
     inputPrice: price,
     outputPrice: price,
     msPerInputToken: number('must be milliseconds, such as 0.1'),
@@ -89,10 +107,12 @@ export function replayOptions(
     stretch,
     speed,
     waitMs,
+    columns: { maps: options.map, ignores: options.ignore, timeZone: options.timezone },
     shift: shiftTo === undefined ? { days: shiftDays } : { toDayMs: shiftTo },
     defaults: {
       orgId: options.org,
       modelId: options.model,
+      provider: options.provider,
       clientId: options.client ?? null,
       inputPrice: options.inputPrice,
       outputPrice: options.outputPrice,
@@ -117,10 +137,21 @@ export function defineReplay(command: Command): Command {
   const [model] = sampleModels;
   const { inputPrice = 300, outputPrice = 1_500, modelId = '' } = model ?? {};
   command
-    .description('replay a CSV or NDJSON file as usage events, rows by their column names')
-    .argument('<file>', 'CSV with a header line, or one JSON object a line')
+    .description(
+      'replay a CSV or JSON file as usage events, rows by their column names; of LiteLLM, OpenAI, ' +
+        'Langfuse, BurstGPT, Mooncake and Azure the columns are known (docs/replay.md)',
+    )
+    .argument('<file>', 'CSV with a header line, a JSON list, or JSON objects; may be gzipped')
+    .option(
+      '--map <column=target>',
+      `what a column holds: ${Object.keys(targets).join(', ')} or metadata.KEY; repeatable`,
+      collect,
+    )
+    .option('--ignore <column>', 'a column that does not count; repeatable', collect)
+    .option('--timezone <zone>', 'IANA zone of times without one, or local', 'UTC')
     .option('--org <uuid>', 'the org of rows that name none', sampleOrgs[0])
     .option('--model <uuid>', 'the model of rows that name none', modelId)
+    .option('--provider <name>', 'of models that are named without one')
     .option('--client <name>', 'the client of rows that name none')
     .option('--input-price <cents>', 'for a million input tokens', String(inputPrice))
     .option('--output-price <cents>', 'for a million output tokens', String(outputPrice))

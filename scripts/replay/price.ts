@@ -1,22 +1,20 @@
-/** Cents for a million tokens, as whole millionths of a cent: prices have at most 6 decimals. */
-export type Price = bigint;
+import { type Exact, one, parseExact } from './exact.ts';
 
-const millionth = 1_000_000n;
+/** Cents for a million tokens. */
+export type Price = Exact;
 
 /** `300`, `2.5` or `0.125` → a price, undefined for any other text. */
 export function parsePrice(text: string): Price | undefined {
-  const match = /^(\d{1,9})(?:\.(\d{1,6}))?$/.exec(text);
-  if (match === null) return undefined;
-  const [, whole = '', decimals = ''] = match;
-  return BigInt(whole) * millionth + BigInt(decimals.padEnd(6, '0'));
+  return /^\d{1,9}(\.\d{1,6})?$/.test(text) ? parseExact(text) : undefined;
 }
 
-/** What tokens cost, in whole ten-thousandths of a cent, half of one rounded up. */
-export function costOf(tokens: number, price: Price): bigint {
-  // tokens × millionths / a million tokens gives millionths of a cent; a hundred make one unit.
-  const divisor = millionth * 100n;
-  return (BigInt(tokens) * price + divisor / 2n) / divisor;
+/** What tokens cost, in cents. Exact: a price has at most 6 decimals, and 12 there are then. */
+export function costOf(tokens: number, price: Price): Exact {
+  return (BigInt(tokens) * price) / 1_000_000n;
 }
+
+/** As much as is stored of a cent, as a part of one. */
+export const centUnit: Exact = one / 10_000n;
 
 /** Ten-thousandths of a cent → decimal text with four places. */
 export function centsText(amount: bigint): string {

@@ -1,22 +1,24 @@
 import type { Settings } from '../../shared/platform/env.ts';
 import { messageOf } from '../../shared/platform/errors.ts';
+import { UsageError } from '../cli/failure.ts';
 import { apiCounters, type Baseline, type Counted, countSince } from '../publish/counters.ts';
 import type { Outgoing, Refusal } from '../publish/outgoing.ts';
 import { sendAll } from '../publish/send.ts';
 import { openTarget } from '../publish/target.ts';
-import { eventOf, outgoing, type Recipe } from './event.ts';
+import { eventMaker, outgoing, type Recipe, type RowResult } from './event.ts';
+import { noteColumns, noteTimes } from './notes.ts';
 import type { ReplayOptions } from './options.ts';
-import { readRows } from './rows.ts';
-import { type Survey, surveyFile } from './survey.ts';
-import { dayMs, placed, shiftDaysOf } from './time.ts';
+import { readRows, type Survey, surveyFile } from './survey.ts';
+import { openTally, type Tally } from './tally.ts';
+import { placed, shiftDaysOf } from './time.ts';
+import { refusalOf } from './unused.ts';
 
-export interface ReplayReport {
+export interface ReplayReport extends Tally {
   /** Where the events went, in words. */
   target: string;
-  rows: number;
+  /** What the file was read as, where it is another system's. */
+  mapping: string | null;
   sent: number;
-  /** Rows that are no events, each named by `onNote`. */
-  skipped: number;
   /** Events that the API refused in its answer; `onNote` has every reason. */
   refused: number;
   /** Of the sent, those whose batch had to be sent again. */
@@ -34,9 +36,6 @@ export interface ReplayHooks {
   onProgress?: (rows: number) => void;
 }
 
-/** The contract's allowance for events ahead of the service's clock. */
-const aheadMaxMs = 10 * 60_000;
-
 /**
  * Replays a file: reads it once to know it, then again row by row while sending, and waits until
  * the service has counted what was sent.
@@ -49,39 +48,47 @@ export async function replay(
   hooks: ReplayHooks = {},
 ): Promise<ReplayReport> {
   const { onNote = () => {}, onStart = () => {}, onProgress = () => {} } = hooks;
-  const survey = await surveyFile(options.file);
-  const { firstMs, fileHash } = survey;
+  const survey = await surveyFile(options.file, options.columns);
+  const { firstMs, plan, rows } = survey;
+  const refusal = refusalOf(options.file, plan.unused());
+  if (refusal !== undefined) throw new UsageError(refusal);
+  if (plan.mapping?.isRelative === true && 'days' in options.shift && options.shift.days === 0) {
+    throw new UsageError(
+      `${options.file} is ${plan.mapping.name}, whose times count from its start: say on which ` +
+        'day it starts, by --shift-to',
+    );
+  }
   const shiftDays = shiftDaysOf(options.shift, firstMs);
   const placement = { firstMs, shiftDays, stretch: options.stretch };
-  const recipe: Recipe = { defaults: options.defaults, placement, fileHash };
+  const recipe: Recipe = { defaults: options.defaults, placement, rows };
   const range = { fromMs: placed(survey.minMs, placement), toMs: placed(survey.maxMs, placement) };
-  warn(range, survey, recipe, settings, onNote);
+  noteColumns(plan, onNote);
+  noteTimes(range, survey, placement, options.columns, settings, onNote);
 
   const target = await openTarget(options, settings);
   try {
     const baseline = await openBaseline(options.url);
-    const counts = { rows: 0, skipped: 0 };
-    onStart(survey.rows);
-    const events = outgoingRows(options, recipe, (row, fault) => {
-      counts.rows += 1;
-      if (fault === null) return;
-      counts.skipped += 1;
-      onNote(`line ${row.line} skipped: ${fault}`);
+    const tally = openTally();
+    onStart(rows);
+    const events = outgoingRows(options, survey, recipe, (row, result) => {
+      tally.add(result);
+      if ('fault' in result) onNote(`line ${row.line} skipped: ${result.fault}`);
     });
     const refusals = nameRefusals(onNote);
     const { sent, refused, repeated } = await sendAll(target, events, {
-      onSent: () => onProgress(counts.rows),
+      onSent: () => onProgress(tally.counts.rows),
       onRefused: refusals.add,
     });
-    onProgress(counts.rows);
+    onProgress(tally.counts.rows);
     refusals.finish();
     const counted =
       'reason' in baseline
         ? { counts: null, reason: baseline.reason }
-        : await countSince(baseline, { sent: sent - refused, repeated }, options.waitMs);
+        : await countSince(baseline, { sent, repeated }, options.waitMs);
     return {
       target: target.name,
-      ...counts,
+      mapping: plan.mapping?.name ?? null,
+      ...tally.counts,
       sent,
       refused,
       repeated,
@@ -106,21 +113,29 @@ async function openBaseline(url: string): Promise<Baseline | { reason: string }>
 /** The file's events in its order, each with its due time where the speed asks for one. */
 async function* outgoingRows(
   { file, speed }: ReplayOptions,
+  { format, plan }: Survey,
   recipe: Recipe,
-  onRow: (row: { line: number }, fault: string | null) => void,
+  onRow: (row: { line: number }, result: RowResult) => void,
 ): AsyncGenerator<Outgoing> {
   const startMs = Date.now();
   const firstMs = placed(recipe.placement.firstMs, recipe.placement);
-  for await (const row of readRows(file)) {
-    const result = 'fault' in row ? row : eventOf(row.fields, row.number, recipe);
-    if ('fault' in result) {
-      onRow(row, result.fault);
-      continue;
-    }
-    onRow(row, null);
+  const eventOf = eventMaker(recipe);
+  for await (const row of readRows(file, format, plan)) {
+    const result = 'fault' in row ? row : attempt(() => eventOf(plan.read(row.names, row.values)));
+    onRow(row, result);
+    if (!('event' in result)) continue;
     const message = outgoing(result.event, row.line);
     const dueMs = startMs + (result.event.occurredAtMs - firstMs) / speed;
     yield speed === Number.POSITIVE_INFINITY ? message : { ...message, dueMs };
+  }
+}
+
+/** A row that says one thing twice is named, as any other that cannot be read. */
+function attempt(work: () => RowResult): RowResult {
+  try {
+    return work();
+  } catch (error) {
+    return { fault: messageOf(error) };
   }
 }
 
@@ -142,34 +157,4 @@ function nameRefusals(onNote: (line: string) => void) {
       }
     },
   };
-}
-
-/** What the service will not take, or may hold against the events, is better known beforehand. */
-function warn(
-  { fromMs, toMs }: { fromMs: number; toMs: number },
-  { hasEventIds }: Survey,
-  { placement: { shiftDays, stretch } }: Recipe,
-  { RAW_RETENTION_DAYS: retentionDays }: Settings,
-  onNote: (line: string) => void,
-): void {
-  const nowMs = Date.now();
-  const date = (ms: number) => new Date(ms).toISOString();
-  if (fromMs < nowMs - retentionDays * dayMs) {
-    onNote(
-      `warning: events from ${date(fromMs)} on are older than RAW_RETENTION_DAYS ` +
-        `(${retentionDays}), which the service rejects: consider --shift-to yesterday`,
-    );
-  }
-  if (toMs > nowMs + aheadMaxMs) {
-    onNote(
-      `warning: events up to ${date(toMs)} lie in the future, which the service rejects: ` +
-        'choose an earlier --shift-to or a smaller --stretch',
-    );
-  }
-  if (hasEventIds && (shiftDays !== 0 || stretch !== 1)) {
-    onNote(
-      'warning: rows keep their own eventId at another time: beside the original they are other ' +
-        'events, and a dedupe failure to verify',
-    );
-  }
 }

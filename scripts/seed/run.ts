@@ -49,11 +49,7 @@ export async function seed(
     try {
       const baseline = await openBaseline(options.url, database);
       const { sent, refused, repeated: resent } = await sendAll(target, outgoing);
-      const counted = await countSince(
-        baseline,
-        { sent: sent - refused, repeated: resent },
-        options.waitMs,
-      );
+      const counted = await countSince(baseline, { sent, repeated: resent }, options.waitMs);
       const refreshed = await triggerRefresh(options.url, database, settings);
       return { target: target.name, plan, refused, resent, counted, refreshed };
     } finally {

@@ -30,8 +30,8 @@ export interface Api {
    * @throws CheckFailure when nothing answers in time
    */
   ask(path: string, question: Question): Promise<Answer>;
-  /** A GET of any address, with no header of ours. Throws as `ask` does. */
-  fetch(url: URL): Promise<Answer>;
+  /** A GET of any address, with no header but those that are given. Throws as `ask` does. */
+  fetch(url: URL, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Whether anything has ever answered. */
   hasAnswered(): boolean;
 }
@@ -99,7 +99,7 @@ export function openApi(url: string, runName: string, say: (line: string) => voi
         await sleep(waitMs);
       }
     },
-    fetch: (target) => send(target, {}, answerMs),
+    fetch: (target, headers = {}) => send(target, { headers }, answerMs),
     hasAnswered: () => hasAnswered,
   };
 }

@@ -13,6 +13,7 @@ describe('npm run smoke reads', () => {
     expect(read()).toEqual({
       url: 'http://127.0.0.1:8084',
       metricsUrl: 'http://127.0.0.1:8084/metrics',
+      metricsToken: null,
       orgId: smokeOrgId,
       actor: {
         kind: 'gateway',

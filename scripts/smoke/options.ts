@@ -19,6 +19,8 @@ export interface SmokeOptions {
   url: string;
   /** Null where /metrics is not known to be reachable. */
   metricsUrl: string | null;
+  /** METRICS_TOKEN: without it a service that has one tells no numbers of the pipeline. */
+  metricsToken: string | null;
   orgId: string;
   actor: Actor;
   timeoutMs: number;
@@ -60,6 +62,7 @@ export function smokeOptions(
   return {
     url,
     metricsUrl: metricsUrl ?? (isHere ? `${url}/metrics` : null),
+    metricsToken: settings.METRICS_TOKEN ?? null,
     orgId,
     timeoutMs,
     actor: actorOf({
@@ -92,7 +95,10 @@ export function defineSmoke(command: Command): Command {
         'counted, exported, and hidden from others? Asks as a tenant of that org, named smoke, ' +
         'unless told otherwise',
     )
-    .option('--metrics-url <url>', "the status function's /metrics, where it is not below --url")
+    .option(
+      '--metrics-url <url>',
+      "the status function's /metrics, asked with METRICS_TOKEN where it is set",
+    )
     .option('--org-id <uuid>', 'the org to publish to', smokeOrgId)
     .option(
       '--timeout <duration>',

@@ -38,7 +38,7 @@ export async function smoke(options: SmokeOptions, hooks: SmokeHooks): Promise<S
   await check('healthz', nothing, () => healthz(context));
   if (!api.hasAnswered()) return { url, orgId, clientId, isReached: false, checks };
   await check('readyz', nothing, () => readyz(context));
-  await check('metrics', nothing, () => metrics(context, options.metricsUrl));
+  await check('metrics', nothing, () => metrics(context, options));
 
   const refused = await check('no-actor', nothing, () =>
     refuseNobody(context, options.allowRbacOff),

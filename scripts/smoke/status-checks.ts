@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { readJson, unexpected } from './answer.ts';
 import { type Seen, SkipCheck } from './check.ts';
 import type { SmokeContext } from './context.ts';
+import type { SmokeOptions } from './options.ts';
 
 export async function healthz({ api }: SmokeContext): Promise<Seen<null>> {
   const answer = await api.ask('/status/healthz', { as: null });
@@ -29,10 +30,16 @@ export async function readyz({ api }: SmokeContext): Promise<Seen<null>> {
 
 const needed = ['analytics_ingestion_events_total', 'analytics_rollup_pending_batches'];
 
-/** @param url null where the status function's /metrics is not reachable from here */
-export async function metrics({ api }: SmokeContext, url: string | null): Promise<Seen<null>> {
+/** Skipped where the status function's /metrics is not reachable from here. */
+export async function metrics(
+  { api }: SmokeContext,
+  { metricsUrl: url, metricsToken: token }: Pick<SmokeOptions, 'metricsUrl' | 'metricsToken'>,
+): Promise<Seen<null>> {
   if (url === null) throw new SkipCheck('/metrics is not routed outside: give --metrics-url');
-  const answer = await api.fetch(new URL(url));
+  const answer = await api.fetch(
+    new URL(url),
+    token === null ? {} : { Authorization: `Bearer ${token}` },
+  );
   if (answer.status !== 200) throw unexpected(answer, '200', { section: 'status' });
   const names = new Set(answer.body.toString().match(/^analytics_\w+/gm));
   const missing = needed.filter((name) => !names.has(name));

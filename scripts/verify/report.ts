@@ -1,7 +1,7 @@
 import type { OffsetGap } from '../../shared/data-quality/gaps.ts';
 import type { ChangedExport, DataQualityRun } from '../../shared/data-quality/runs.ts';
 import { exportDaysMax } from '../../shared/exports/reconcile.ts';
-import type { Drift } from '../../shared/rollups/reconcile.ts';
+import { type Drift, warningsOf } from '../../shared/rollups/reconcile.ts';
 import { printable } from '../cli/printable.ts';
 import { type Column, tableText } from '../cli/table.ts';
 
@@ -13,6 +13,7 @@ export function reportText(run: DataQualityRun): string {
       `${run.buckets} buckets, ${day(run.windowStart)} to ${day(run.windowEnd)} (UTC); greatest ` +
       `drift hourly ${percent(driftRatio.hourly)}, daily ${percent(driftRatio.daily)}`,
     dedupe: `${run.doubledEventIds} of ${run.events24h} events of the last 24 hours stored under two identities`,
+    conflict: `${run.conflicts24h} events of the last 24 hours came again with other content or another time`,
     offsets: `${run.offsetGaps} unexplained gaps between stored batches`,
     days:
       run.missingPartitions.length === 0
@@ -33,6 +34,7 @@ export function reportText(run: DataQualityRun): string {
     'what is stored, compared with itself',
     ...lines,
     ...tables,
+    ...warningsOf(run).map((warning) => `WARNING: ${warning}`),
     run.passed ? 'OK' : run.failures.map((failure) => `FAILED: ${printable(failure)}`).join('\n'),
   ].join('\n');
 }

@@ -21,6 +21,7 @@ export interface DataQualityRun {
   events24h: number;
   doubledEventIds: number;
   dedupeFailureRatio: number;
+  conflicts24h: number;
   freshnessLagSeconds: number | null;
   offsetGaps: number;
   missingPartitions: string[];
@@ -67,9 +68,9 @@ export async function recordRun(database: Database, run: DataQualityRun): Promis
          buckets, drifted_buckets, drift_ratio_hourly, drift_ratio_daily, events_24h,
          doubled_event_ids, dedupe_failure_ratio, freshness_lag_seconds, offset_gaps,
          missing_partitions, exports_checked, exports_restated, exports_wrong, synthetic_check,
-         details)
+         details, conflicts_24h)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-               $19, $20, $21, $22, $23)`,
+               $19, $20, $21, $22, $23, $24)`,
       [
         run.runId,
         run.trigger,
@@ -94,6 +95,7 @@ export async function recordRun(database: Database, run: DataQualityRun): Promis
         run.exports.wrong,
         run.syntheticCheck,
         JSON.stringify(run.details),
+        run.conflicts24h,
       ],
     );
     await transaction.query(

@@ -150,7 +150,8 @@ async function send(database: Database, sink: EventSink, hour: Date): Promise<vo
   }
   for (let attempt = 1; attempt <= sendTries; attempt += 1) {
     try {
-      return await sink.accept(syntheticEvents(hour.getTime()));
+      await sink.accept(syntheticEvents(hour.getTime()));
+      return;
     } catch (error) {
       // The events stay away, and that is what the check then says.
       if (!(error instanceof ServiceError)) throw error;

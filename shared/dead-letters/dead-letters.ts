@@ -2,12 +2,19 @@ import type { Broker, StreamMessage } from '../platform/broker/stream.ts';
 import type { Settings } from '../platform/env.ts';
 import type { Fault } from '../platform/errors.ts';
 
-/** A message that is no valid event: where it came from, and each reason as `path: message`. */
+/**
+ * A message that is not stored, being no valid event or in conflict with one that is: where it came
+ * from, and each reason as `path: message`.
+ */
 export interface RejectedMessage {
   stream: string;
   message: StreamMessage;
   reasons: readonly string[];
+  isConflict?: boolean;
 }
+
+/** A letter that has it is a valid event, and must not be sent again all the same. */
+export const conflictHeader = 'x-conflict';
 
 const confirmMs = 10_000;
 /** Headers must fit in one frame. */
@@ -39,10 +46,13 @@ export async function sendRejects(
   for (let start = 0; start < rejects.length; start += messagesPerConfirmMax) {
     const messages = rejects
       .slice(start, start + messagesPerConfirmMax)
-      .map(({ stream, message, reasons }) => ({
+      .map(({ stream, message, reasons, isConflict = false }) => ({
         queue,
         content: message.content,
         messageId: `${stream}:${message.offset}`,
+        ...(message.contentEncoding === undefined
+          ? {}
+          : { contentEncoding: message.contentEncoding }),
         headers: {
           'x-reasons': JSON.stringify(
             reasons.slice(0, reasonsMax).map((reason) => reason.slice(0, reasonMaxLength)),
@@ -50,6 +60,7 @@ export async function sendRejects(
           'x-source-stream': stream,
           'x-source-offset': message.offset,
           'x-rejected-at': new Date().toISOString(),
+          ...(isConflict ? { [conflictHeader]: true } : {}),
         },
       }));
     await broker.publish(messages, confirmMs);

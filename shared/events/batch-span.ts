@@ -15,25 +15,28 @@ import type { IngestBatch, IngestResult } from './ingest.ts';
  * @param origins one for each message; read only while there is an SDK to tell
  */
 export function inBatchSpan(
-  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'position'>,
+  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'restamped' | 'position'>,
   origins: Iterable<TraceHeaders | undefined>,
   store: () => Promise<IngestResult>,
 ): Promise<IngestResult> {
   if (!isTracing()) return store();
-  const { stream, events, rejected, position } = batch;
+  const { stream, events, rejected, restamped = [], position } = batch;
   const all = [...origins];
   const [first] = all;
   const isOneTrace = all.every((origin) => origin?.traceparent === first?.traceparent);
   const options = {
     // Without a stream the batch is part of the request that brought it.
     kind: position === null ? SpanKind.INTERNAL : SpanKind.CONSUMER,
-    attributes: {
-      ...(position === null ? {} : { 'messaging.system': 'rabbitmq' }),
-      'messaging.operation.name': 'process',
-      'messaging.operation.type': 'process',
-      'messaging.destination.name': stream,
-      'messaging.batch.message_count': events.length + rejected,
-    },
+    attributes:
+      position === null
+        ? {}
+        : {
+            'messaging.system': 'rabbitmq',
+            'messaging.operation.name': 'process',
+            'messaging.operation.type': 'process',
+            'messaging.destination.name': stream,
+            'messaging.batch.message_count': events.length + rejected + restamped.length,
+          },
     links: linksTo(all.filter((origin) => origin !== undefined)),
   };
   const work = async (span: Span) => {
@@ -42,14 +45,15 @@ export function inBatchSpan(
     return result;
   };
   const parent = position !== null && isOneTrace ? first : undefined;
-  return inSpan(`process ${stream}`, options, work, parent);
+  const name = position === null ? 'store batch' : `process ${stream}`;
+  return inSpan(name, options, work, parent);
 }
 
 function describeResult(
   span: Span,
   events: IngestBatch['events'],
   rejected: number,
-  { batchId, stored, duplicates }: IngestResult,
+  { batchId, stored, duplicates, conflicts }: IngestResult,
 ): void {
   if (!span.isRecording()) return;
   let inputTokens = 0;
@@ -64,6 +68,7 @@ function describeResult(
     'analytics.batch.id': batchId,
     'analytics.batch.stored': stored,
     'analytics.batch.duplicates': duplicates,
+    'analytics.batch.conflicts': conflicts,
     'analytics.batch.rejected': rejected,
     'gen_ai.usage.input_tokens': inputTokens,
     'gen_ai.usage.output_tokens': outputTokens,

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../platform/database/db.ts';
 import { activeTrace } from '../platform/telemetry/tracing.ts';
+import { type Conflict, contentConflict } from './conflict.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 /** What one transaction stores: the valid events of a stretch of the stream, and its end. */
@@ -7,8 +8,13 @@ export interface IngestBatch {
   /** The stream's (or partition's) name, or `http` for events taken without a stream. */
   stream: string;
   events: readonly UsageEvent[];
-  /** Messages that were no valid events and are already in the dead-letter queue. */
+  /**
+   * Messages that were no valid events and are already in the dead-letter queue, and events that
+   * were refused over HTTP.
+   */
   rejected: number;
+  /** Events that were taken out before (see `withoutRestamped`); counted as conflicts. */
+  restamped?: readonly Conflict[];
   /** Where the stretch lies and the lease it was read under; null without a stream. */
   position: BatchPosition | null;
 }
@@ -26,10 +32,14 @@ export interface BatchPosition {
 export interface IngestResult {
   batchId: number;
   stored: number;
-  /** Events whose key was stored before, or came twice in this batch. */
+  /** Events that were stored before, or came twice in this batch. */
   duplicates: number;
-  /** Those of the duplicates whose payload differs from what is stored. */
+  /** Those of the duplicates that differ from what is stored. */
   conflicts: number;
+  /** These, `restamped` first. */
+  conflicting: readonly Conflict[];
+  /** The other duplicates; empty unless `namesRepeated`. */
+  repeated: readonly UsageEvent[];
 }
 
 /** Thrown when another consumer took the stream over: the batch is not stored here. */
@@ -43,6 +53,13 @@ export type IngestStep = 'copy' | 'insert' | 'offset' | 'commit';
 export interface IngestOptions {
   /** Milliseconds that a lease is extended by with each batch. */
   leaseMs?: number;
+  /**
+   * Called where there are conflicts, before the commit: none may count as turned away that is not
+   * kept elsewhere. The rows are locked meanwhile, and the server waits 5 s for it at most.
+   */
+  onConflicts?: (conflicts: readonly Conflict[]) => Promise<void>;
+  /** Whether `repeated` is wanted: naming them costs what a few hundred rows do. */
+  namesRepeated?: boolean;
   /** Called after each step; what it throws aborts there. For fault tests. */
   failpoint?: (step: IngestStep) => void | Promise<void>;
 }
@@ -67,16 +84,18 @@ const columns = [
 const columnList = columns.join(', ');
 
 /**
- * Its name carries a version: a pooled session may keep one made by an older release. The setting
- * lets a late event into a compressed chunk; without TimescaleDB it is a name that nobody reads.
+ * Its name carries a version: a pooled session may keep one made by an older release. Positions go
+ * on from batch to batch for as long as the session lives, and an integer's would run out in a busy
+ * day. The setting lets a late event into a compressed chunk; without TimescaleDB it is a name that
+ * nobody reads.
  */
 const createStage = `
-  create temp table if not exists usage_stage_1 (
+  create temp table if not exists usage_stage_2 (
     org_id uuid, occurred_at timestamptz, event_id uuid, model_id uuid, actor_id uuid,
     client_id text, latency_ms integer, status analytics.usage_status, error_code text,
     input_tokens bigint, output_tokens bigint, cost_estimate_cents numeric(18, 4),
     input_cost_cents numeric(18, 4), output_cost_cents numeric(18, 4), metadata jsonb,
-    position integer generated always as identity
+    position bigint generated always as identity
   ) on commit delete rows;
   set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0`;
 
@@ -97,8 +116,9 @@ const createStage = `
 export async function ingest(
   database: Database,
   batch: IngestBatch,
-  { leaseMs = 10_000, failpoint = () => {} }: IngestOptions = {},
+  options: IngestOptions = {},
 ): Promise<IngestResult> {
+  const { leaseMs = 10_000, failpoint = () => {}, onConflicts, namesRepeated = false } = options;
   // Asked here: within the transaction the active span is one of its statements.
   const traceparent = activeTrace()?.traceparent ?? null;
   const result = await database.transaction(
@@ -106,11 +126,12 @@ export async function ingest(
     async (transaction) => {
       await stage(database, transaction, batch.events);
       await failpoint('copy');
-      const counts = await insert(transaction, batch, traceparent);
+      const outcome = await insert(transaction, batch, traceparent, namesRepeated);
       await failpoint('insert');
-      await advance(transaction, batch, counts, leaseMs);
+      if (outcome.conflicts > 0) await onConflicts?.(outcome.conflicting);
+      await advance(transaction, batch, outcome, leaseMs);
       await failpoint('offset');
-      return counts;
+      return outcome;
     },
   );
   await failpoint('commit');
@@ -124,12 +145,12 @@ async function stage(
 ): Promise<void> {
   if (events.length === 0) return;
   if (database.canCopy) {
-    const statement = `copy usage_stage_1 (${columnList}) from stdin`;
+    const statement = `copy usage_stage_2 (${columnList}) from stdin`;
     await transaction.copyFrom(statement, Buffer.from(events.map(copyLine).join('')));
     return;
   }
   await transaction.query(
-    `insert into usage_stage_1 (${columnList})
+    `insert into usage_stage_2 (${columnList})
      select * from unnest(
        $1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[],
        $7::integer[], $8::analytics.usage_status[], $9::text[], $10::bigint[], $11::bigint[],
@@ -214,8 +235,9 @@ async function insert(
   transaction: Transaction,
   batch: IngestBatch,
   traceparent: string | null,
+  namesRepeated: boolean,
 ): Promise<IngestResult> {
-  const { events, stream, rejected, position } = batch;
+  const { events, stream, rejected, position, restamped = [] } = batch;
   const [first, last] = timeRange(events);
   const [counted] = await transaction.query<{ batch_id: number; stored: number }>(
     `with batch as (
@@ -225,7 +247,7 @@ async function insert(
        select ${columnList}, (select batch_id from batch)
        from (
          select distinct on (org_id, occurred_at, event_id) ${columnList}
-         from usage_stage_1
+         from usage_stage_2
          order by org_id, occurred_at, event_id, position
        ) as first_of_each
        order by org_id, occurred_at, event_id
@@ -237,11 +259,17 @@ async function insert(
   );
   if (counted === undefined) throw new Error('the insert returned no count');
   const { batch_id: batchId, stored } = counted;
-  const duplicates = events.length - stored;
-  const conflicts =
-    duplicates === 0 || first === null || last === null
-      ? 0
-      : await countConflicts(transaction, first, last);
+  const duplicates = events.length - stored + restamped.length;
+  const found =
+    events.length === stored || first === null || last === null
+      ? []
+      : await findConflicts(transaction, events, first, last);
+  const conflicting = [...restamped, ...found];
+  const conflicts = conflicting.length;
+  const repeated =
+    namesRepeated && duplicates > conflicts
+      ? await findRepeated(transaction, events, batchId, conflicting)
+      : [];
   await transaction.query(
     `insert into analytics.ingestion_batches (
        batch_id, stream, first_offset, last_offset, received, stored, duplicates, conflicts,
@@ -254,7 +282,7 @@ async function insert(
       stream,
       position?.firstOffset ?? null,
       position?.lastOffset ?? null,
-      events.length + rejected,
+      events.length + rejected + restamped.length,
       stored,
       duplicates,
       conflicts,
@@ -264,28 +292,86 @@ async function insert(
       traceparent,
     ],
   );
-  return { batchId, stored, duplicates, conflicts };
+  return { batchId, stored, duplicates, conflicts, conflicting, repeated };
 }
 
+/** What a stored event may differ in, as its JSON and its row name it: everything but its key. */
+const contentColumns = {
+  modelId: 'model_id',
+  actorId: 'actor_id',
+  clientId: 'client_id',
+  latencyMs: 'latency_ms',
+  status: 'status',
+  errorCode: 'error_code',
+  inputTokens: 'input_tokens',
+  outputTokens: 'output_tokens',
+  costEstimateCents: 'cost_estimate_cents',
+  inputCostCents: 'input_cost_cents',
+  outputCostCents: 'output_cost_cents',
+  metadata: 'metadata',
+} as const satisfies Record<
+  Exclude<keyof UsageEvent, 'orgId' | 'occurredAtMs' | 'eventId'>,
+  (typeof columns)[number]
+>;
+const content = Object.entries(contentColumns);
+
+/** A staged row's place in its batch, since positions go on from batch to batch. */
+const placeOfStaged = '(staged.position - (select min(position) from usage_stage_2))::int';
+
 /**
- * Staged rows that differ from the stored row of their key. The bounds are parameters, so that
- * only the partitions in question are opened.
+ * Staged rows that differ from the stored row of their key, and in what. The bounds are parameters,
+ * so that only the partitions in question are opened.
  */
-async function countConflicts(transaction: Transaction, first: Date, last: Date): Promise<number> {
-  const payload = (row: string) =>
-    columns
-      .slice(3)
-      .map((column) => `${row}.${column}`)
-      .join(', ');
-  const [row] = await transaction.query<{ conflicts: number }>(
-    `select count(*)::int as conflicts
-     from usage_stage_1 as staged
+async function findConflicts(
+  transaction: Transaction,
+  events: readonly UsageEvent[],
+  first: Date,
+  last: Date,
+): Promise<Conflict[]> {
+  const payload = (row: string) => content.map(([, column]) => `${row}.${column}`).join(', ');
+  const fields = content
+    .map(([field, column]) => {
+      const differs = `staged.${column} is distinct from stored.${column}`;
+      return `case when ${differs} then '${field}' end`;
+    })
+    .join(', ');
+  const rows = await transaction.query<{ place: number; fields: string[] }>(
+    `select ${placeOfStaged} as place, array_remove(array[${fields}], null) as fields
+     from usage_stage_2 as staged
      join analytics.usage_events as stored using (org_id, occurred_at, event_id)
      where stored.occurred_at >= $1 and stored.occurred_at <= $2
-       and (${payload('staged')}) is distinct from (${payload('stored')})`,
+       and (${payload('staged')}) is distinct from (${payload('stored')})
+     order by place`,
     [first, last],
   );
-  return row?.conflicts ?? 0;
+  return rows.flatMap(({ place, fields: names }) => {
+    const event = events[place];
+    return event === undefined ? [] : [contentConflict(event, names)];
+  });
+}
+
+/** Events that this batch did not store, though nothing differs. */
+async function findRepeated(
+  transaction: Transaction,
+  events: readonly UsageEvent[],
+  batchId: number,
+  conflicting: readonly Conflict[],
+): Promise<UsageEvent[]> {
+  const [first, last] = timeRange(events);
+  const rows = await transaction.query<{ place: number }>(
+    `select ${placeOfStaged} as place
+     from (
+       select *, row_number() over (partition by org_id, occurred_at, event_id order by position)
+                 as turn
+       from usage_stage_2
+     ) as staged
+     join analytics.usage_events as stored using (org_id, occurred_at, event_id)
+     where stored.occurred_at >= $1 and stored.occurred_at <= $2
+       and (turn > 1 or stored.batch_id <> $3)`,
+    [first, last, batchId],
+  );
+  const differing = new Set(conflicting.map(({ event }) => event));
+  return rows.flatMap(({ place }) => events[place] ?? []).filter((event) => !differing.has(event));
 }
 
 function timeRange(events: readonly UsageEvent[]): [Date, Date] | [null, null] {

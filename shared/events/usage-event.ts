@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { literalOf, parseKeepingCosts } from '../decimal-json.ts';
+import { fieldOf, hasMoreKeys, isFields } from '../fields.ts';
+import { bodyEncodingOf, PackedBodyError, unpackBody } from '../platform/body-encoding.ts';
 import { type Fault, faultsOf } from '../platform/errors.ts';
 import { parseInstant } from '../queries/instant.ts';
 
@@ -44,8 +46,12 @@ const latencyMaxMs = dayMs;
 const shortTextMax = 128;
 const metadataMaxBytes = 4_096;
 const metadataMaxKeys = 32;
+/** With fields that are not known, which are ignored. */
+const eventMaxKeys = 128;
 /** Far above any valid event (metadata is at most 4 KiB); what is larger is not worth parsing. */
 const messageMaxBytes = 1_048_576;
+/** Of a sender's own text in a reason. */
+const encodingMaxLength = 64;
 
 /** PostgreSQL's text cannot hold NUL, and its jsonb refuses half of a surrogate pair. */
 function storable(text: string): boolean {
@@ -100,11 +106,12 @@ const metadata = z
   .unknown()
   // First, so that no event has a fault for each of a million keys.
   .refine(
-    (value) => keysOf(value).length <= metadataMaxKeys,
+    (value) => !hasMoreKeys(value, metadataMaxKeys),
     `must have at most ${metadataMaxKeys} keys`,
   )
   // zod would leave it out without a word.
-  .refine((value) => !keysOf(value).includes('__proto__'), 'must not have a key __proto__')
+  .refine((value) => fieldOf(value, '__proto__') === undefined, 'must not have a key __proto__')
+  .transform(withPlainNumbers)
   .pipe(
     z
       .record(metadataText, metadataText)
@@ -119,10 +126,15 @@ const metadata = z
     additionalProperties: { type: 'string', maxLength: metadataMaxBytes },
   });
 
-function keysOf(value: unknown): string[] {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? Object.keys(value)
-    : [];
+/** A number under the name of a cost is kept as marked text (see decimal-json): no cost here. */
+function withPlainNumbers(value: unknown): unknown {
+  if (!isFields(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const literal = literalOf(inner);
+      return [key, literal === undefined ? inner : Number(literal)];
+    }),
+  );
 }
 
 /** The event as the contract has it. Rules that join fields or need the clock are in `decode`. */
@@ -174,18 +186,40 @@ export const usageEventSchema = z.object({
     .describe(`At most ${metadataMaxKeys} keys, and ${metadataMaxBytes} bytes as JSON.`),
 });
 
-/** A message's bytes → an event, or everything that is wrong with them. Never throws. */
-export function decodeMessage(bytes: Buffer, rules: EventRules): Decoded {
+/**
+ * A message's bytes → an event, or everything that is wrong with them. Never throws.
+ *
+ * @param encoding its `content_encoding`
+ */
+export function decodeMessage(bytes: Buffer, rules: EventRules, encoding?: string): Decoded {
   if (bytes.length > messageMaxBytes) {
     return fault('', `the message has ${bytes.length} bytes, more than ${messageMaxBytes}`);
   }
   let value: unknown;
   try {
-    value = parseKeepingCosts(utf8.decode(bytes));
+    const plain = encoding === undefined ? bytes : unpackMessage(bytes, encoding);
+    value = parseKeepingCosts(utf8.decode(plain));
   } catch (error) {
+    if (error instanceof PackedBodyError) return fault('', `the message ${error.message}`);
     return fault('', error instanceof SyntaxError ? `not JSON: ${error.message}` : 'not UTF-8');
   }
   return decodeEvent(value, rules);
+}
+
+/**
+ * A message's bytes as they were before they were encoded.
+ *
+ * @throws PackedBodyError also for an encoding that is not known
+ */
+export function unpackMessage(bytes: Buffer, encoding: string): Buffer {
+  // Many AMQP clients (Spring, Celery) name the charset here.
+  if (/^utf-?8$/i.test(encoding)) return bytes;
+  const known = bodyEncodingOf(encoding);
+  if (known === undefined) {
+    const told = encoding.slice(0, encodingMaxLength).toWellFormed();
+    throw new PackedBodyError(`has the content encoding ${told}, which is not known here`, false);
+  }
+  return unpackBody(bytes, known, messageMaxBytes);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -206,7 +240,7 @@ export function decodeEvent(value: unknown, rules: EventRules): Decoded {
  * where this takes 1.6. What is seldom there, a split cost or metadata, is the schema's too.
  */
 function decodeQuickly(value: unknown, rules: EventRules): UsageEvent | undefined {
-  if (!isFields(value)) return undefined;
+  if (!isFields(value) || hasMoreKeys(value, eventMaxKeys)) return undefined;
   const { clientId, latencyMs, status, errorCode, inputTokens, outputTokens } = value;
   if (value.inputCostCents !== undefined || value.outputCostCents !== undefined) return undefined;
   if (!isAbsent(value.metadata) || !isStatus(status)) return undefined;
@@ -252,10 +286,6 @@ function decodeQuickly(value: unknown, rules: EventRules): UsageEvent | undefine
   };
 }
 
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isAbsent(value: unknown): value is null | undefined {
   return value === undefined || value === null;
 }
@@ -279,6 +309,8 @@ function isStatus(value: unknown): value is UsageStatus {
 
 /** As `decodeEvent`, every event and every fault by the schema. */
 export function decodeBySchema(value: unknown, rules: EventRules): Decoded {
+  if (hasMoreKeys(value, eventMaxKeys))
+    return fault('', `must have at most ${eventMaxKeys} fields`);
   const parsed = usageEventSchema.safeParse(value);
   if (!parsed.success) {
     return { faults: [...faultsOf(parsed.error), ...jointFaults(value, rules)] };
@@ -315,10 +347,9 @@ export function decodeBySchema(value: unknown, rules: EventRules): Decoded {
 
 /** The rules that join fields, for an event whose fields alone already have faults. */
 function jointFaults(value: unknown, rules: EventRules): Fault[] {
-  const fields = z.record(z.string(), z.unknown()).safeParse(value);
-  if (!fields.success) return [];
+  if (!isFields(value)) return [];
   const { occurredAt, status, errorCode, costEstimateCents, inputCostCents, outputCostCents } =
-    fields.data;
+    value;
   const ms = typeof occurredAt === 'string' ? parseInstant(occurredAt) : undefined;
   const [whole = null, input, output] = [costEstimateCents, inputCostCents, outputCostCents].map(
     (part) => (part === undefined ? undefined : (parseCost(part).text ?? null)),

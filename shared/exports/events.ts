@@ -2,7 +2,7 @@ import { type Values, withinWindow } from '../queries/window-sql.ts';
 import { columnReader, csvLine, type ExportFormat, type ExportScope, textCell } from './format.ts';
 
 /** Every stored column but metadata; times in UTC, since an incident is read across zones. */
-const columns = [
+export const eventColumns = [
   'occurred_at',
   'event_id',
   'org_id',
@@ -20,13 +20,16 @@ const columns = [
   'batch_id',
 ] as const;
 
-const read = columnReader(columns);
-const texts = new Set<number>([columns.indexOf('client_id'), columns.indexOf('error_code')]);
+/** Texts of somebody else, which are guarded against spreadsheets. */
+export const eventTextColumns = ['client_id', 'error_code'] as const;
+
+const read = columnReader(eventColumns);
+const texts = new Set<number>(eventTextColumns.map((name) => eventColumns.indexOf(name)));
 
 /** The raw events of a window, oldest first. */
 export function eventsFormat({ request, plan }: ExportScope): ExportFormat {
   return {
-    columns,
+    columns: eventColumns,
     statement: (values: Values) => `
       select to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
              event_id, org_id, model_id, actor_id, client_id, latency_ms, status, error_code,

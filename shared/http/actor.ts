@@ -1,8 +1,8 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import { type AccessRequest, type Actor, type AuditLine, decide, roles } from '../access.ts';
+import { type AccessRequest, type Actor, decide, roles } from '../access.ts';
 import type { Settings } from '../platform/env.ts';
 import { ServiceError } from '../platform/errors.ts';
-import type { Logger } from '../platform/telemetry/telemetry.ts';
+import { audit } from './audit.ts';
 import type { AppEnv } from './context.ts';
 import { gatewayActor } from './gateway-actor.ts';
 import { limitRate } from './rate-limit.ts';
@@ -37,11 +37,6 @@ export interface Access {
   authorize(context: Context<AppEnv>, request: AccessRequest): Actor;
 }
 
-/** A level that hides information must not hide who was let in. */
-function auditLogger({ var: { logger } }: Context<AppEnv>): Logger {
-  return logger.level === 'silent' ? logger : logger.child({}, { level: 'info' });
-}
-
 /** Where checks are off everyone may do what an admin may. */
 function unchecked(actor: Actor | undefined): Actor {
   return { orgs: [], ...actor, subject: actor?.subject ?? 'anonymous', roles: [roles.admin] };
@@ -52,30 +47,19 @@ export function createAccess(settings: Pick<Settings, 'ENABLE_RBAC'>): Access {
     authorize(context, request) {
       const identity = context.var.actor;
       const actor = identity instanceof ServiceError ? undefined : identity;
-      const audit = (allowed: boolean, reason: string, crossOrg = false) => {
-        const line: AuditLine = {
-          timestamp: new Date().toISOString(),
-          subject: actor?.subject ?? null,
-          roles: actor?.roles ?? [],
-          action: request.action,
-          orgId: request.orgId,
-          allowed,
-          reason,
-          requestId: context.var.requestId,
-          ...(crossOrg ? { crossOrg: true } : {}),
-        };
-        auditLogger(context).info({ audit: line }, 'access decision');
-      };
+      const { action, orgId } = request;
+      const note = (allowed: boolean, reason: string, crossOrg = false) =>
+        audit(context, { actor, action, orgId, allowed, reason, crossOrg });
       if (!settings.ENABLE_RBAC) {
-        audit(true, 'RBAC is off');
+        note(true, 'RBAC is off');
         return unchecked(actor);
       }
       if (identity instanceof ServiceError) {
-        audit(false, identity.message);
+        note(false, identity.message);
         throw identity;
       }
       const { allowed, reason, crossOrg } = decide(identity, request);
-      audit(allowed, reason, crossOrg);
+      note(allowed, reason, crossOrg);
       if (!allowed) throw new ServiceError('forbidden', reason);
       return identity;
     },

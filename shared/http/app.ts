@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { Hono, type MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { routePath } from 'hono/route';
 import { secureHeaders } from 'hono/secure-headers';
 import { Registry } from 'prom-client';
-import { messageOf } from '../platform/errors.ts';
+import { messageOf, ServiceError } from '../platform/errors.ts';
 import type { Logger } from '../platform/telemetry/telemetry.ts';
 import { inSpan, isTracing, traceIn } from '../platform/telemetry/tracing.ts';
+import { BodyBudget } from './body-budget.ts';
 import type { AppEnv } from './context.ts';
 import { healthLog } from './health-log.ts';
 import { httpMetrics, knownMethods } from './metrics.ts';
+import { noRoute } from './no-route.ts';
 import { plainPath } from './plain-path.ts';
-import { onError, onNotFound, problem } from './problem.ts';
+import { onError, problem } from './problem.ts';
+import { requestAttributes } from './request-attributes.ts';
+import { sameSecret } from './same-secret.ts';
 
 export interface HttpAppOptions {
   logger: Logger;
@@ -26,10 +29,9 @@ export interface HttpAppOptions {
   registry?: Registry;
   /** More Prometheus text for `/metrics`, such as the numbers kept in tables. */
   metrics?: () => Promise<string>;
+  /** Who brings it as a bearer token is told those too; without one set, everybody is. */
+  metricsToken?: string | undefined;
 }
-
-/** A thousand events, each with all the metadata it may have. */
-export const bodyMaxBytes = 8_388_608;
 
 /**
  * What every function shares around its routes: request id, log, span, metrics, actor, errors as
@@ -37,11 +39,10 @@ export const bodyMaxBytes = 8_388_608;
  */
 export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
   const { logger, actors = [], routes, ready = async () => {}, metrics } = options;
-  const { registry = new Registry() } = options;
+  const { registry = new Registry(), metricsToken } = options;
   const noteReadiness = healthLog('readiness');
   const app = new Hono<AppEnv>();
   app.onError(onError);
-  app.notFound(onNotFound);
   app.use(identifyRequest(logger));
   app.use(httpMetrics(registry));
 
@@ -54,12 +55,21 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
     } catch (error) {
       const reason = messageOf(error);
       noteReadiness(context.var.logger, { ready: reason });
-      return problem(context, 'unavailable', reason);
+      const told = error instanceof ServiceError ? error.told : 'not ready';
+      return problem(context, 'unavailable', told);
     }
   });
   app.get('/metrics', async (context) => {
+    const given = context.req.header('Authorization');
+    const isTrusted =
+      metricsToken === undefined || sameSecret(given ?? '', `Bearer ${metricsToken}`);
+    // One that is wrong is a mistake in a setting, and must not pass for a service without numbers.
+    if (!isTrusted && given !== undefined) {
+      return problem(context, 'unauthenticated', 'the bearer token is not the right one');
+    }
     // With the database away the process's own numbers are worth having all the same.
-    const kept = await metrics?.().catch((error: unknown) => {
+    const asked = isTrusted ? metrics?.() : undefined;
+    const kept = await asked?.catch((error: unknown) => {
       context.var.logger.warn({ reason: messageOf(error) }, 'numbers kept in tables are missing');
       return '';
     });
@@ -69,17 +79,21 @@ export function httpApp(options: HttpAppOptions): Hono<AppEnv> {
 
   app.use(traceRequest());
   app.use(secureHeaders());
-  app.use(
-    bodyLimit({
-      maxSize: bodyMaxBytes,
-      onError: (context) =>
-        problem(context, 'payload_too_large', `the body must be at most ${bodyMaxBytes} bytes`),
-    }),
-  );
   app.use(plainPath());
+  app.use(limitBodies());
   for (const middleware of actors) app.use(middleware);
   for (const route of routes) app.route('/', route);
+  app.notFound(noRoute(app.routes));
   return app;
+}
+
+/** Nothing reads a body here: who asks, and for what, is known first (see `readBody`). */
+function limitBodies(): MiddlewareHandler<AppEnv> {
+  const bodies = new BodyBudget();
+  return async function limitBodies(context, next) {
+    context.set('bodies', bodies);
+    await next();
+  };
 }
 
 const requestIdForm = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -100,12 +114,8 @@ function identifyRequest(logger: Logger): MiddlewareHandler<AppEnv> {
 function traceRequest(): MiddlewareHandler<AppEnv> {
   return function traceRequest(context, next) {
     if (!isTracing()) return next();
-    const { method, path } = context.req;
-    const attributes = {
-      'http.request.method': knownMethods.has(method) ? method : '_OTHER',
-      'url.path': path,
-      'url.scheme': new URL(context.req.url).protocol.slice(0, -1),
-    };
+    const { method } = context.req;
+    const attributes = requestAttributes(context);
     return inSpan(
       knownMethods.has(method) ? method : 'HTTP',
       { kind: SpanKind.SERVER, attributes },

@@ -1,9 +1,11 @@
 import type { Context } from 'hono';
 import * as z from 'zod';
 import { parseKeepingCosts } from '../decimal-json.ts';
-import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
+import { hasMoreKeys, isFields } from '../fields.ts';
+import { type Fault, faultsOf, faultsText, ServiceError } from '../platform/errors.ts';
 import { type TraceHeaders, traceIn } from '../platform/telemetry/tracing.ts';
 import { parseInstant } from '../queries/instant.ts';
+import { readBody, smallBodyMaxBytes } from './body.ts';
 import type { AppEnv } from './context.ts';
 
 /**
@@ -24,6 +26,9 @@ export interface CloudEvent {
   knativeerrorcode?: string | undefined;
   data?: unknown;
 }
+
+/** Extensions are few: what has more is no CloudEvent, and is not looked through. */
+const attributesMax = 64;
 
 const attribute = z.string().min(1, 'must not be empty');
 
@@ -74,10 +79,13 @@ function isJson(contentType: string): boolean {
 /**
  * The body as JSON, costs kept as text.
  *
- * @throws ServiceError `invalid_request` when it is none.
+ * @throws ServiceError `invalid_request` when it is none; what `readBody` throws.
  */
-export async function readJson(context: Context<AppEnv>): Promise<unknown> {
-  const bytes = await context.req.arrayBuffer();
+export async function readJson(context: Context<AppEnv>, maxBytes: number): Promise<unknown> {
+  return parseBody(await readBody(context, maxBytes));
+}
+
+function parseBody(bytes: Buffer): unknown {
   try {
     return jsonOf(bytes);
   } catch (error) {
@@ -87,7 +95,7 @@ export async function readJson(context: Context<AppEnv>): Promise<unknown> {
 }
 
 /** @throws SyntaxError for what is no JSON, TypeError for what is not even UTF-8. */
-function jsonOf(bytes: ArrayBuffer | Buffer): unknown {
+function jsonOf(bytes: Buffer): unknown {
   return parseKeepingCosts(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
 
@@ -95,15 +103,24 @@ function reasonOf(error: unknown): string {
   return error instanceof SyntaxError ? error.message : 'it is not UTF-8';
 }
 
-/** The CloudEvents of a request; each that is malformed says why, alone. */
+/**
+ * The CloudEvents of a request; each that is malformed says why, alone.
+ *
+ * @param checkCount throws where a batch holds too many or too few, before any is looked at
+ */
 export async function readCloudEvents(
   context: Context<AppEnv>,
   mode: CloudEventMode,
+  maxBytes: number,
+  checkCount: (count: number) => void,
 ): Promise<CloudEventResult[]> {
-  if (mode === 'binary') return [parseCloudEvent(await binaryAttributes(context))];
-  const body = await readJson(context);
+  if (mode === 'binary') return [parseCloudEvent(await binaryAttributes(context, maxBytes))];
+  const body = await readJson(context, maxBytes);
   if (mode === 'structured') return [parseCloudEvent(body)];
-  if (Array.isArray(body)) return body.map(parseCloudEvent);
+  if (Array.isArray(body)) {
+    checkCount(body.length);
+    return body.map(parseCloudEvent);
+  }
   const message = 'a batch of CloudEvents must be a JSON array';
   throw new ServiceError('invalid_request', message, [{ path: '', message }]);
 }
@@ -120,18 +137,21 @@ export async function readCloudEvent(context: Context<AppEnv>): Promise<CloudEve
       'this takes one CloudEvent: ce- headers (binary mode) or application/cloudevents+json';
     throw new ServiceError('invalid_request', detail, [{ path: '', message: detail }]);
   }
-  const [result] = await readCloudEvents(context, mode);
+  const [result] = await readCloudEvents(context, mode, smallBodyMaxBytes, () => {});
   if (result !== undefined && 'event' in result) return result.event;
   const faults = result?.faults ?? [];
-  const detail = faults.map(({ path, message }) => `${path} ${message}`).join('; ');
-  throw new ServiceError('invalid_request', `the CloudEvent is malformed: ${detail}`, faults);
+  const detail = `the CloudEvent is malformed: ${faultsText(faults)}`;
+  throw new ServiceError('invalid_request', detail, faults);
 }
 
 /** What names an attribute, in letters and digits alone: data_base64 is none. */
 const attributeHeader = /^ce-([a-z0-9]+)$/;
 
 /** Binary mode: attributes are `ce-` headers, percent-encoded; the body is the data. */
-async function binaryAttributes(context: Context<AppEnv>): Promise<Record<string, unknown>> {
+async function binaryAttributes(
+  context: Context<AppEnv>,
+  maxBytes: number,
+): Promise<Record<string, unknown>> {
   const attributes: Record<string, unknown> = {};
   for (const [header, value] of Object.entries(context.req.header())) {
     const [, name] = attributeHeader.exec(header) ?? [];
@@ -140,8 +160,8 @@ async function binaryAttributes(context: Context<AppEnv>): Promise<Record<string
   }
   const contentType = context.req.header('Content-Type');
   if (contentType !== undefined) attributes.datacontenttype = contentType;
-  const hasBody = (await context.req.arrayBuffer()).byteLength > 0;
-  if (hasBody) attributes.data = await readJson(context);
+  const body = await readBody(context, maxBytes);
+  if (body.length > 0) attributes.data = parseBody(body);
   return attributes;
 }
 
@@ -153,12 +173,14 @@ function percentDecoded(value: string): string {
   }
 }
 
-const attributes = z.record(z.string(), z.unknown());
-
 function parseCloudEvent(value: unknown): CloudEventResult {
-  const parsed = cloudEventSchema.safeParse(value);
+  if (hasMoreKeys(value, attributesMax)) {
+    const message = `must have at most ${attributesMax} attributes`;
+    return { faults: [{ path: '', message }], given: null };
+  }
+  let given = isFields(value) ? withoutNull(value) : null;
+  const parsed = cloudEventSchema.safeParse(given ?? value);
   const faults = parsed.success ? [] : faultsOf(parsed.error);
-  let given = attributes.safeParse(value).data ?? null;
   if (typeof given?.data_base64 === 'string') {
     if (given.data !== undefined) {
       faults.push({ path: 'data_base64', message: 'must not be there beside data' });
@@ -172,4 +194,9 @@ function parseCloudEvent(value: unknown): CloudEventResult {
   if (!parsed.success || faults.length > 0) return { faults, given };
   const { specversion: _, datacontenttype: __, data_base64: ___, ...event } = parsed.data;
   return { event: { ...event, trace: traceIn(given ?? {}), data: given?.data } };
+}
+
+/** A member that is null is an attribute that is not set (JSON event format 1.0.2, section 2.2). */
+function withoutNull(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }

@@ -1,10 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { type Actor, subjectMaxLength } from '../access.ts';
 import type { Settings } from '../platform/env.ts';
 import { ServiceError } from '../platform/errors.ts';
 import type { AppEnv } from './context.ts';
 import { incomingOf } from './incoming.ts';
+import { sameSecret } from './same-secret.ts';
 
 /** What the gateway sets once it knows who is asking. */
 const gatewayHeaders = ['X-Gateway-Secret', 'X-Actor-Subject', 'X-Actor-Roles', 'X-Actor-Orgs'];
@@ -53,10 +53,4 @@ function list(header: string | undefined): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
-}
-
-/** In constant time: hashes have the same length whatever was sent. */
-function sameSecret(given: string, expected: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(given), hash(expected));
 }

@@ -1,21 +1,27 @@
+import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
+import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ServiceError } from '../platform/errors.ts';
 import type { AppEnv } from './context.ts';
 import { limitRate } from './rate-limit.ts';
 
-beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }));
+beforeEach(() => vi.useFakeTimers({ toFake: ['Date', 'setTimeout'] }));
 afterEach(() => vi.useRealTimers());
 
-const passSeconds = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1_000);
+const passSeconds = (seconds: number) => vi.advanceTimersByTime(seconds * 1_000);
 
 /** An app that may be asked so often, and how to ask it. */
 function limited(perMinute: number, actorsMax?: number) {
   const app = new Hono<AppEnv>();
+  const audited: Record<string, unknown>[] = [];
+  const logger = pino({}, { write: (line) => audited.push(JSON.parse(line).audit) });
   let answers = 0;
   app.use((context, next) => {
     const subject = context.req.header('X-Subject');
     const nobody = new ServiceError('unauthenticated', 'nobody');
+    context.set('requestId', randomUUID());
+    context.set('logger', logger);
     context.set('actor', subject === undefined ? nobody : { subject, roles: [], orgs: [] });
     return next();
   });
@@ -39,7 +45,7 @@ function limited(perMinute: number, actorsMax?: number) {
       retryAfter: response.headers.get('Retry-After'),
     };
   };
-  return { ask, answers: () => answers };
+  return { ask, answers: () => answers, audited };
 }
 
 test('the answers say how often one may ask, how much is left, and until when', async () => {
@@ -113,4 +119,32 @@ test('however many actors there are, only the last of them are kept in memory', 
   for (let actor = 0; actor < 10; actor += 1) await ask(`actor-${actor}`);
   expect((await ask('actor-0')).status).toBe(429);
   expect((await ask('first')).status).toBe(200);
+});
+
+test('what is refused leaves one audit line at once, and one at the end that says how many', async () => {
+  const { ask, audited } = limited(1);
+  const refused = (reason: string) => ({
+    timestamp: expect.any(String),
+    requestId: expect.any(String),
+    subject: 'a',
+    roles: [],
+    action: 'rate:limit',
+    orgId: null,
+    allowed: false,
+    reason,
+  });
+  await ask('a');
+  expect(audited).toEqual([]);
+  const first = refused('more than 1 requests in a minute');
+  for (let request = 0; request < 1_000; request += 1) await ask('a');
+  expect(audited).toEqual([first]);
+  passSeconds(60);
+  const all = refused('more than 1 requests in a minute: 1000 were refused');
+  expect(audited).toEqual([first, all]);
+  // The next minute is one of its own, and a single refusal is told once.
+  await ask('a');
+  await ask('a');
+  expect(audited).toEqual([first, all, first]);
+  passSeconds(120);
+  expect(audited).toEqual([first, all, first]);
 });

@@ -1,5 +1,7 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
+import type { Actor } from '../access.ts';
 import { ServiceError } from '../platform/errors.ts';
+import { audit } from './audit.ts';
 import type { AppEnv } from './context.ts';
 import { problem } from './problem.ts';
 
@@ -11,6 +13,7 @@ const actorsKeptMax = 10_000;
 interface Window {
   count: number;
   endsAtMs: number;
+  refused: number;
 }
 
 /**
@@ -22,6 +25,9 @@ interface Window {
  * in a hundred 8 ms), a cold start for the client (0.5 s there), and four of the five functions that
  * answer people need no Redis otherwise. What is guarded is the process and its share of the
  * database, not a quota that somebody is billed for.
+ *
+ * A flood must not become one of audit lines: the first refusal of a window leaves one, and the end
+ * of the window another that says how many there were.
  */
 export function limitRate(perMinute: number, actorsMax = actorsKeptMax): MiddlewareHandler<AppEnv> {
   const windows = new Map<string, Window>();
@@ -32,7 +38,7 @@ export function limitRate(perMinute: number, actorsMax = actorsKeptMax): Middlew
       current.count += 1;
       return current;
     }
-    const started = { count: 1, endsAtMs: nowMs + windowMs };
+    const started = { count: 1, endsAtMs: nowMs + windowMs, refused: 0 };
     // Put at the end: the map stays in the order in which windows end.
     windows.delete(subject);
     windows.set(subject, started);
@@ -43,16 +49,33 @@ export function limitRate(perMinute: number, actorsMax = actorsKeptMax): Middlew
     return started;
   }
 
+  function noteRefusal(context: Context<AppEnv>, actor: Actor, window: Window): void {
+    window.refused += 1;
+    if (window.refused > 1) return;
+    const note = (reason: string) =>
+      audit(context, { actor, action: 'rate:limit', orgId: null, allowed: false, reason });
+    note(`more than ${perMinute} requests in a minute`);
+    const noteRest = () => {
+      if (window.refused > 1) {
+        note(`more than ${perMinute} requests in a minute: ${window.refused} were refused`);
+      }
+    };
+    // Keeps no process alive: one that ends before has said of whom it was too much.
+    setTimeout(noteRest, window.endsAtMs - Date.now()).unref();
+  }
+
   return async function limitRate(context, next) {
     const { actor } = context.var;
     // Who is nobody is refused, or asks what is open to all.
     if (perMinute === 0 || actor instanceof ServiceError) return next();
     const nowMs = Date.now();
-    const { count: asked, endsAtMs } = count(actor.subject, nowMs);
+    const window = count(actor.subject, nowMs);
+    const { count: asked, endsAtMs } = window;
     const resetSeconds = Math.ceil((endsAtMs - nowMs) / 1_000);
     const isOver = asked > perMinute;
     if (!isOver) await next();
     else {
+      noteRefusal(context, actor, window);
       const detail = `more than ${perMinute} requests in a minute: ask again in ${resetSeconds} s`;
       context.res = problem(context, 'rate_limited', detail);
       context.header('Retry-After', String(resetSeconds));

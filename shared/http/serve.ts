@@ -1,24 +1,30 @@
-import { serve as listen } from '@hono/node-server';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { readSettings, type Settings } from '../platform/env.ts';
 import { messageOf } from '../platform/errors.ts';
 import { createLogger, type Logger, startTelemetry } from '../platform/telemetry/telemetry.ts';
+import { type ConnectionLimits, superviseConnections } from './connections.ts';
 import type { AppEnv } from './context.ts';
+import { addressRefused, refuseUnreadable, refuseWithoutHost } from './unreadable.ts';
 
 export interface Server {
   port: number;
-  /** Stops taking requests, lets those under way finish (at most `drainMs`), then closes. */
+  /**
+   * Stops taking connections and lets requests under way finish, at most 25 s. Each connection's next
+   * answer says that it is its last; those that rest are closed at once.
+   */
   close(): Promise<void>;
 }
 
-const drainMs = 25_000;
+const answerLimits: ConnectionLimits = { stallMs: 20_000, drainMs: 25_000 };
 
 /**
  * A connection costs little while it says nothing, and a request that is never finished costs one
  * for good: each part of one has its time. Node ends what takes longer with a 408.
  */
-const connectionLimits = {
+const requestLimits = {
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
   // With its body: 8 MiB in that time are 3.4 Mbit/s.
@@ -27,6 +33,8 @@ const connectionLimits = {
   connectionsCheckingInterval: 1_000,
   // Longer than the 90 s of Go's proxies in front: who closes first must not be the one who is asked.
   keepAliveTimeout: 100_000,
+  // Refused here, with a reason.
+  requireHostHeader: false,
 };
 
 /** Then the connection is closed, and the next one may go to another replica. */
@@ -35,40 +43,48 @@ const requestsPerConnectionMax = 1_000;
 /**
  * Serves an app on the platform's port, or `HTTP_PORT`.
  *
+ * @param limits for tests
  * @throws Error with one clear line when the port is taken or not permitted.
  */
 export function serve(
   app: Hono<AppEnv>,
   settings: Pick<Settings, 'PORT' | 'HTTP_PORT' | 'HTTP_HOST'>,
   hostname = settings.HTTP_HOST ?? '0.0.0.0',
+  limits: Partial<ConnectionLimits> = {},
 ): Promise<Server> {
   const wanted = settings.PORT ?? settings.HTTP_PORT;
+  const server = createServer(requestLimits);
+  server.maxRequestsPerSocket = requestsPerConnectionMax;
+  // 16 KiB bound them. Beyond 1,000 lines Node would drop the rest without a word, and with them
+  // what the gateway set.
+  server.maxHeadersCount = 0;
+  const connections = superviseConnections(server, { ...answerLimits, ...limits });
+  refuseUnreadable(server, connections.atWork);
+  server.on('request', connections.oneAtATime(listenerOf(app, hostname)));
   return new Promise((resolve, reject) => {
-    const options = {
-      fetch: app.fetch,
-      port: wanted,
-      hostname,
-      serverOptions: connectionLimits,
-    };
-    const server = listen(options, ({ port }) => {
-      resolve({
-        port,
-        close: () =>
-          new Promise<void>((closed) => {
-            const limit = setTimeout(() => {
-              if ('closeAllConnections' in server) server.closeAllConnections();
-            }, drainMs);
-            server.close(() => {
-              clearTimeout(limit);
-              closed();
-            });
-            if ('closeIdleConnections' in server) server.closeIdleConnections();
-          }),
-      });
-    });
-    if ('maxRequestsPerSocket' in server) server.maxRequestsPerSocket = requestsPerConnectionMax;
     server.once('error', (error) => reject(new Error(listenFault(error, wanted, hostname))));
+    server.listen(wanted, hostname, () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : wanted;
+      resolve({ port, close: connections.close });
+    });
   });
+}
+
+function listenerOf(app: Hono<AppEnv>, hostname: string) {
+  /** Whose address is looked at: the listener does so before anything else, and at once. */
+  let looking: IncomingMessage | undefined;
+  const answer = getRequestListener(app.fetch, {
+    hostname,
+    // The app answers its own faults.
+    errorHandler: (error) =>
+      error instanceof RequestError ? addressRefused(looking) : new Response(null, { status: 500 }),
+  });
+  return (request: IncomingMessage, response: ServerResponse) => {
+    if (refuseWithoutHost(request, response)) return;
+    looking = request;
+    answer(request, response);
+  };
 }
 
 function listenFault(error: Error, port: number, hostname: string): string {

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import * as z from 'zod';
 import type { Settings } from '../platform/env.ts';
-import { type Fault, faultsOf, ServiceError } from '../platform/errors.ts';
+import { type Fault, faultsOf, faultsText, ServiceError } from '../platform/errors.ts';
 import { parseInstant } from '../queries/instant.ts';
 import {
   dayMs,
@@ -113,6 +113,7 @@ export const pageParameters = z.strictObject({
     .describe('How many to list at most; 50 where it is left out.'),
   cursor: z
     .string()
+    .min(1, 'must not be empty')
     .optional()
     .describe('Where to go on: the `nextCursor` of the answer before. Its text means nothing.'),
 });
@@ -156,8 +157,13 @@ export function parseQuery<Schema extends z.ZodType>(
   const faults: Fault[] = [];
   // Not by Hono's own, in which a name that every object has, such as constructor, is lost.
   const { searchParams } = new URL(context.req.url);
-  const named = [...new Set(searchParams.keys())].map((name): [string, string | string[]] => {
-    const values = searchParams.getAll(name);
+  const valuesOf = new Map<string, string[]>();
+  for (const [name, value] of searchParams) {
+    const values = valuesOf.get(name);
+    if (values === undefined) valuesOf.set(name, [value]);
+    else values.push(value);
+  }
+  const named = [...valuesOf].map(([name, values]): [string, string | string[]] => {
     if (repeatable.has(name)) return [name, values];
     if (values.length > 1) faults.push({ path: name, message: 'can be given only once' });
     return [name, values[0] ?? ''];
@@ -177,12 +183,9 @@ export function parseQuery<Schema extends z.ZodType>(
   throw invalid(faults);
 }
 
-/** A request refused for these faults, all of them named in its detail. */
+/** A request refused for these faults, the first of them named in its detail. */
 export function invalid(faults: readonly Fault[]): ServiceError {
-  const detail = faults
-    .map(({ path, message }) => (path === '' ? message : `${path} ${message}`))
-    .join('; ');
-  return new ServiceError('invalid_request', detail, faults);
+  return new ServiceError('invalid_request', faultsText(faults), faults);
 }
 
 export type RetentionSettings = Pick<Settings, 'RAW_RETENTION_DAYS' | 'ROLLUP_RETENTION_DAYS'>;

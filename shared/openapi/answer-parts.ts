@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { faultsToldMax } from '../platform/errors.ts';
 
 /** What answers have in common. They say what is sent, and parse nothing. */
 
@@ -86,7 +87,10 @@ export const problem = z
     instance: z.string().describe('The path that was asked for.'),
     errors: z
       .array(fault)
+      .max(faultsToldMax + 1)
       .optional()
-      .describe('Everything that is wrong with the request, where it is not valid.'),
+      .describe(
+        `What is wrong with the request, where it is not valid: at most ${faultsToldMax}, and how many more.`,
+      ),
   })
   .meta({ id: 'Problem' });

@@ -1,9 +1,10 @@
 import { roles } from '../access.ts';
+import { faultsToldMax } from '../platform/errors.ts';
 import { problem } from './answer-parts.ts';
 import { type Json, JsonSchemas } from './json-schema.ts';
 import { type Answer, type Content, type Operation, tags } from './operation.ts';
 import { parameterComponents, parametersOf } from './parameters.ts';
-import { refusalResponses } from './refusals.ts';
+import { rateLimitHeaders, refusalResponses } from './refusals.ts';
 
 const description = `Usage and spend, reliability and freshness of AI inference, by tenant.
 
@@ -14,15 +15,20 @@ Where the service runs with \`AUTH_MODE=jwt\` it is a bearer token with the clai
 
 **Times** are RFC 3339, windows half-open, costs in cents with at most 4 decimals.
 
-**Refusals** are \`application/problem+json\` (RFC 9457). A parameter or a field that is not known is
-refused rather than ignored, except in usage events.
+**Refusals** are \`application/problem+json\` (RFC 9457), and tell at most ${faultsToldMax} faults. A parameter
+or a field that is not known is refused rather than ignored, except in usage events. A path that is
+known is answered 405 to another method, with \`Allow\`; \`HEAD\` is taken wherever \`GET\` is.
+What cannot be read as a request of HTTP/1.1 is refused in the same form before it reaches an
+operation: 400, 408 (too slow), 413, 417 or 431 (address and headers may be 16 KiB together).
+
+**Bodies** may be packed: \`Content-Encoding: gzip\`. Their limits hold for what they are unpacked.
 
 **Every answer** carries \`X-Request-Id\`: the caller's own where it is well formed (1 to 128 letters,
 digits, \`.\`, \`_\`, \`:\` or \`-\`), else a new one. Answers may gain fields: ignore those you do not know.`;
 
-const header = (text: string, schema: Json = { type: 'string' }) => ({
+const header = (text: string, schema: Json = { type: 'string' }, required = true) => ({
   description: text,
-  required: true,
+  required,
   schema,
 });
 
@@ -30,6 +36,21 @@ const headers = {
   'X-Request-Id': header('Names this request in the log.'),
   'Retry-After': header('Seconds to wait before asking again.', { type: 'integer', minimum: 1 }),
   'WWW-Authenticate': header('How to say who asks.'),
+  'Accept-Encoding': header(
+    'What a body may be packed by, where that was what is wrong.',
+    { type: 'string' },
+    false,
+  ),
+  'RateLimit-Policy': header(
+    'How many requests an actor has in how many seconds. Absent where there is no limit.',
+    { type: 'string', pattern: '^"actor";q=\\d+;w=\\d+$' },
+    false,
+  ),
+  RateLimit: header(
+    'How many of them are left, and in how many seconds there are new ones.',
+    { type: 'string', pattern: '^"actor";r=\\d+;t=\\d+$' },
+    false,
+  ),
 };
 
 const apiKey = (name: string, text: string) => ({
@@ -73,6 +94,7 @@ export function openApiDocument(operations: readonly Operation[]): Json {
       title: 'Analytics Service',
       version: '1',
       description,
+      contact: { name: 'Those who run this service' },
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/analytics/v1', description: 'Where this document was read.' }],
@@ -105,10 +127,10 @@ function operationObject(operation: Operation, schemas: JsonSchemas): Json {
       ...Object.fromEntries(
         Object.entries(operation.answers).map(([status, answer]) => [
           status,
-          answerObject(answer, schemas),
+          answerObject(answer, access, schemas),
         ]),
       ),
-      ...refusalResponses(operation),
+      ...refusalResponses(operation, schemas),
     },
   };
 }
@@ -120,12 +142,13 @@ function accessText({ access, path }: Operation): string {
   return `Needs the role ${names}${path.includes('{orgId}') ? ', and the org among the actor’s own (not for `admin`)' : ''}.`;
 }
 
-function answerObject(answer: Answer, schemas: JsonSchemas): Json {
+function answerObject(answer: Answer, access: Operation['access'], schemas: JsonSchemas): Json {
+  const shared = ['X-Request-Id', ...(access === 'everybody' ? [] : rateLimitHeaders)];
   const more = Object.entries(answer.headers ?? {}).map(([name, text]) => [name, header(text)]);
   return {
     description: answer.description,
     headers: {
-      'X-Request-Id': { $ref: '#/components/headers/X-Request-Id' },
+      ...Object.fromEntries(shared.map((name) => [name, { $ref: `#/components/headers/${name}` }])),
       ...Object.fromEntries(more),
     },
     ...(answer.content === undefined ? {} : { content: contents(answer.content, schemas) }),

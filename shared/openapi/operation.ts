@@ -31,10 +31,14 @@ export interface Operation {
   headers?: Readonly<Record<string, z.ZodType>>;
   /** By media type. */
   body?: Readonly<Record<string, Content>>;
+  /** The most that a body may have. */
+  bodyMaxBytes?: number;
   /** By status: what is answered unless the request is refused. */
   answers: Readonly<Record<number, Answer>>;
   /** What is refused beside what all operations with an actor or a body refuse, with an example. */
   refusals: Readonly<Partial<Record<ErrorCode, Refusal>>>;
+  /** What a refusal holds, where that may be more than a problem. */
+  problem?: z.ZodType;
   /** Whether it needs a store, which may be away or fail. */
   usesStores: boolean;
 }
@@ -56,4 +60,6 @@ export interface Answer {
 export interface Refusal {
   detail: string;
   errors?: readonly Fault[];
+  /** Members of this problem's own. */
+  [more: string]: unknown;
 }

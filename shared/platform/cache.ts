@@ -1,6 +1,8 @@
+import type { Attributes } from '@opentelemetry/api';
 import { within } from './deadline.ts';
 import type { Settings } from './env.ts';
 import { messageOf } from './errors.ts';
+import { serverAddress } from './telemetry/server-address.ts';
 import { inClientSpan } from './telemetry/tracing.ts';
 
 /**
@@ -55,15 +57,23 @@ export function openCache(
       : /^https?:/.test(url)
         ? upstashServer(url, token ?? '')
         : redisServer(url);
-  return forgiving(server, onFault, patienceMs);
+  const address = url === undefined ? {} : serverAddress(url);
+  return forgiving(server, address, onFault, patienceMs);
 }
 
-function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number): Cache {
+function forgiving(
+  server: CacheServer,
+  address: Attributes,
+  onFault: CacheFault,
+  patienceMs: number,
+): Cache {
   const lateFault = `the cache does not answer within ${patienceMs} ms`;
   async function orElse<T>(command: string, fallback: T, work: () => Promise<T>): Promise<T> {
     const inTime = () => within(patienceMs, work(), lateFault);
     try {
-      return await (server.name === 'memory' ? inTime() : inClientSpan(spanOf(command), inTime));
+      return await (server.name === 'memory'
+        ? inTime()
+        : inClientSpan(spanOf(command, address), inTime));
     } catch (error) {
       onFault(messageOf(error));
       return fallback;
@@ -92,8 +102,8 @@ function forgiving(server: CacheServer, onFault: CacheFault, patienceMs: number)
 }
 
 /** Without the key, which may name a tenant. */
-function spanOf(command: string) {
-  const attributes = { 'db.system.name': 'redis', 'db.operation.name': command };
+function spanOf(command: string, address: Attributes) {
+  const attributes = { 'db.system.name': 'redis', 'db.operation.name': command, ...address };
   return () => ({ name: command, attributes });
 }
 

@@ -112,6 +112,7 @@ const settingsSchema = z.object({
   ),
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().optional(),
+  METRICS_TOKEN: z.string().min(16, 'must have at least 16 characters').optional(),
   RATE_LIMIT_PER_MINUTE: integer(600, 0, 1_000_000),
 });
 

@@ -76,8 +76,12 @@ async function addTimescale(database: Queryable): Promise<void> {
   try {
     await database.query('create extension if not exists timescaledb');
   } catch (error) {
-    // Not preloaded, or not ours to create: native partitions do the same work.
-    process.stderr.write(`TimescaleDB is available but not usable: ${messageOf(error)}\n`);
+    // Not preloaded, which ends the session, or not ours to create. Which libraries are preloaded
+    // not everybody may ask.
+    process.stderr.write(
+      `TimescaleDB is installed and not usable (${messageOf(error)}): ` +
+        'events are stored in native partitions, which do the same work\n',
+    );
   }
 }
 

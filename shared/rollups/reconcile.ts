@@ -1,6 +1,7 @@
 import { streamLagSeconds } from '../freshness/lag.ts';
 import type { Queryable } from '../platform/database/db.ts';
 import { dayMs } from '../queries/time-window.ts';
+import { lastBatchBefore } from './recent-batches.ts';
 
 export type Grain = 'hourly' | 'daily';
 
@@ -32,6 +33,8 @@ export interface Reconciliation {
   /** Event ids of the last 24 hours that are stored under two identities: a failed deduplication. */
   doubledEventIds: number;
   events24h: number;
+  /** Events of the last 24 hours' batches that were turned away: nothing is stored wrongly for it. */
+  conflicts24h: number;
   /** Seconds since everything received was stored; null where nothing was ever probed. */
   freshnessLagSeconds: number | null;
 }
@@ -72,13 +75,15 @@ export async function reconcile(
     to,
     ...(await compare(snapshot, from, to)),
     ...(await doubledIds(snapshot, now)),
+    conflicts24h: await conflictsSince(snapshot, new Date(now.getTime() - dayMs)),
     freshnessLagSeconds: await streamLagSeconds(snapshot, now),
   };
 }
 
 /**
  * The share of failed deduplications: event ids stored under two identities, or buckets that drift,
- * whichever is the greater share. A duplicate rightly dropped is no failure.
+ * whichever is the greater share. A duplicate rightly dropped is no failure, nor is a conflict that
+ * was turned away.
  */
 export function dedupeFailureRatio(result: Reconciliation): number {
   const { doubledEventIds, events24h, buckets, driftedBuckets } = result;
@@ -86,6 +91,16 @@ export function dedupeFailureRatio(result: Reconciliation): number {
     doubledEventIds / Math.max(events24h, 1),
     total(driftedBuckets) / Math.max(total(buckets), 1),
   );
+}
+
+/** What is no failure, but something that a person should look at, in words. */
+export function warningsOf({ conflicts24h }: Pick<Reconciliation, 'conflicts24h'>): string[] {
+  return conflicts24h === 0
+    ? []
+    : [
+        `${conflicts24h} events of the last 24 hours came again with other content or another ` +
+          'time, and were not stored: their producer has to mend it',
+      ];
 }
 
 /** Everything that the contract calls a failure, in words; empty when the numbers hold. */
@@ -235,4 +250,13 @@ async function doubledIds(
     [new Date(now.getTime() - dayMs), new Date(now.getTime() + aheadMs)],
   );
   return { doubledEventIds: ids?.doubled ?? 0, events24h: ids?.events ?? 0 };
+}
+
+async function conflictsSince(snapshot: Queryable, since: Date): Promise<number> {
+  const [row] = await snapshot.query<{ conflicts: number }>(
+    `select coalesce(sum(conflicts), 0)::float8 as conflicts
+     from analytics.ingestion_batches where batch_id > $1`,
+    [await lastBatchBefore(snapshot, since)],
+  );
+  return row?.conflicts ?? 0;
 }

@@ -27,14 +27,19 @@ const dayMs = 86_400_000;
 
 /**
  * What a fold adds, by hour. Aggregated from the raw rows once, then added to the hourly and the
- * daily table in turn. The names carry a version, as the stage's in ingest.
+ * daily table in turn. The names carry a version, as the stage's in ingest. Their columns are their
+ * own: a newer release may have added some to the rollups, which this one does not fill.
  */
 const createIncrements = `
-  create temp table if not exists usage_increment_1 (
-    like analytics.usage_hourly, first_event_at timestamptz, last_event_at timestamptz
+  create temp table if not exists usage_increment_2 (
+    org_id uuid, bucket_start timestamptz, model_id uuid, client_id text,
+    success_count bigint, error_count bigint, timeout_count bigint, throttled_count bigint,
+    input_tokens numeric, output_tokens numeric, cost_estimate_cents numeric,
+    latency_histogram bigint[], first_event_at timestamptz, last_event_at timestamptz
   ) on commit delete rows;
-  create temp table if not exists error_increment_1 (
-    like analytics.error_hourly
+  create temp table if not exists error_increment_2 (
+    org_id uuid, bucket_start timestamptz, model_id uuid, client_id text, error_code text,
+    event_count bigint
   ) on commit delete rows;
   set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0`;
 
@@ -223,10 +228,9 @@ async function aggregate(
        where ${condition}
        group by 1, 2, 3, 4, 5
      )
-     insert into usage_increment_1
+     insert into usage_increment_2 (${usageColumns}, first_event_at, last_event_at)
      select org_id, bucket_start, model_id, client_id,
-            sum(success_count), sum(error_count), sum(timeout_count), sum(throttled_count),
-            sum(input_tokens), sum(output_tokens), sum(cost_estimate_cents),
+            ${sums.map((column) => `sum(${column})`).join(', ')},
             array_agg(${packSql('bin', 'events')} order by bin),
             min(first_event_at), max(last_event_at)
      from bins
@@ -234,7 +238,7 @@ async function aggregate(
     values,
   );
   await transaction.query(
-    `insert into error_increment_1
+    `insert into error_increment_2 (${errorKey}, event_count)
      select org_id, ${hour}, model_id, client_id, coalesce(error_code, ''), count(*)
      from analytics.usage_events e
      where status <> 'success' and ${condition}
@@ -253,12 +257,14 @@ const sums = [
   'output_tokens',
   'cost_estimate_cents',
 ];
+const errorKey = 'org_id, bucket_start, model_id, client_id, error_code';
+const usageColumns = `org_id, bucket_start, model_id, client_id, ${sums.join(', ')}, latency_histogram`;
 const addUsage = `
   on conflict (org_id, bucket_start, model_id, client_id) do update set
     ${sums.map((column) => `${column} = r.${column} + excluded.${column}`).join(', ')},
     latency_histogram = ${mergeSql('r.latency_histogram', 'excluded.latency_histogram')}`;
 const addErrors = `
-  on conflict (org_id, bucket_start, model_id, client_id, error_code) do update set
+  on conflict (${errorKey}) do update set
     event_count = r.event_count + excluded.event_count`;
 
 /**
@@ -269,9 +275,9 @@ async function addIncrements(transaction: Transaction): Promise<number> {
   const day = `date_trunc('day', bucket_start, 'UTC')`;
   const hourly = await transaction.query<{ written: number }>(
     `with written as (
-       insert into analytics.usage_hourly as r
-       select org_id, bucket_start, model_id, client_id, ${sums.join(', ')}, latency_histogram
-       from usage_increment_1
+       insert into analytics.usage_hourly as r (${usageColumns})
+       select ${usageColumns}
+       from usage_increment_2
        order by org_id, bucket_start, model_id, client_id
        ${addUsage}
        returning 1
@@ -280,11 +286,11 @@ async function addIncrements(transaction: Transaction): Promise<number> {
   );
   // Most increments are of one hour of their day: those go as they are, without another grouping.
   await transaction.query(
-    `insert into analytics.usage_daily as r
+    `insert into analytics.usage_daily as r (${usageColumns})
      with increment as (
        select *, ${day} as day,
               count(*) over (partition by org_id, ${day}, model_id, client_id) as hours
-       from usage_increment_1
+       from usage_increment_2
      ), usage as (
        select org_id, day, model_id, client_id,
               ${sums.map((column) => `sum(${column}) as ${column}`).join(', ')}
@@ -313,15 +319,16 @@ async function addIncrements(transaction: Transaction): Promise<number> {
      ${addUsage}`,
   );
   await transaction.query(
-    `insert into analytics.error_hourly as r
-     select * from error_increment_1
-     order by org_id, bucket_start, model_id, client_id, error_code
+    `insert into analytics.error_hourly as r (${errorKey}, event_count)
+     select ${errorKey}, event_count
+     from error_increment_2
+     order by ${errorKey}
      ${addErrors}`,
   );
   await transaction.query(
-    `insert into analytics.error_daily as r
+    `insert into analytics.error_daily as r (${errorKey}, event_count)
      select org_id, ${day}, model_id, client_id, error_code, sum(event_count)
-     from error_increment_1
+     from error_increment_2
      group by 1, 2, 3, 4, 5
      order by 1, 2, 3, 4, 5
      ${addErrors}`,
@@ -332,8 +339,9 @@ async function addIncrements(transaction: Transaction): Promise<number> {
 async function updateFreshness(transaction: Transaction): Promise<FoldReport['models']> {
   const rows = await transaction.query<{ org_id: string; model_id: string }>(
     `insert into analytics.freshness_status as f
+       (org_id, model_id, first_event_at, last_event_at, last_rollup_at)
      select org_id, model_id, min(first_event_at), max(last_event_at), clock_timestamp()
-     from usage_increment_1
+     from usage_increment_2
      group by 1, 2
      order by 1, 2
      on conflict (org_id, model_id) do update set

@@ -139,29 +139,31 @@ const answerForm = z.object({
   rejected: z.int(),
   results: z.array(
     z.discriminatedUnion('status', [
-      z.object({ index: z.int(), eventId: z.string().nullable(), status: z.literal('accepted') }),
       z.object({
         index: z.int(),
         eventId: z.string().nullable(),
-        status: z.literal('rejected'),
+        status: z.enum(['accepted', 'duplicate']),
+      }),
+      z.object({
+        index: z.int(),
+        eventId: z.string().nullable(),
+        status: z.enum(['rejected', 'conflict']),
         errors: z.array(z.object({ path: z.string(), message: z.string().min(1) })).min(1),
       }),
     ]),
   ),
 });
 
-/** Which of a request's events were taken. */
+/** Which of a request's events are events: ids come again here, with other content too. */
 async function taken(init: RequestInit): Promise<boolean[]> {
   const response = await send(events, init);
   const body = await response.text();
-  expect(response.status, body).toBe(202);
   const { accepted, rejected, results } = answerForm.parse(JSON.parse(body));
-  const verdicts = results.map(({ status }) => status === 'accepted');
-  expect([accepted, rejected]).toEqual(
-    [true, false].map((is) => verdicts.filter((v) => v === is).length),
-  );
+  expect(response.status, body).toBe(accepted > 0 ? 202 : 422);
+  const faulty = results.filter((result) => 'errors' in result).length;
+  expect([accepted, rejected]).toEqual([results.length - faulty, faulty]);
   expect(results.map(({ index }) => index)).toEqual(results.map((_, index) => index));
-  return verdicts;
+  return results.map(({ status }) => status !== 'rejected');
 }
 
 test('an event is taken or rejected for what it is, in every mode', async () => {

@@ -197,8 +197,13 @@ async function expectAnswer(operation: DocumentedOperation, target: string): Pro
     if (status !== 400 || method !== 'GET') return status;
     expect(errors.length, text).toBeGreaterThan(0);
     const known = [...sent.keys(), 'orgId', ...queryParameters(operation).map(({ name }) => name)];
-    for (const { path } of errors) {
-      expect(known, text).toContain(path.replace(/\[\d+\]$/, ''));
+    for (const { path, message } of errors) {
+      // A long name is told in part, and of many faults the last says how many more.
+      const start = path.replace(/\[\d+\]$/, '').replace(/\ufffd?…$/, '');
+      const isKnown = path.endsWith('…')
+        ? known.some((name) => name.startsWith(start))
+        : known.includes(start) || /^and \d+ more$/.test(message);
+      expect(isKnown, text).toBe(true);
     }
     return status;
   }

@@ -6,6 +6,8 @@ import type { IngestStep } from '../../shared/events/ingest.ts';
 export interface ConsumerChildOptions {
   leaseMs?: number;
   batchSize?: number;
+  /** How many ids of the last hour it remembers. */
+  idsMax?: number;
   /** The signal that the process sends itself after a step of its batch of a number from 1. */
   failpoint?: `${IngestStep}:${number}:${'SIGKILL' | 'SIGSTOP'}`;
 }
@@ -45,7 +47,7 @@ function consumerProgram(): string {
 /** Starts a consumer in a process of its own on the servers that `environment` names. */
 export function spawnConsumer(
   environment: Record<string, string>,
-  { leaseMs, batchSize, failpoint }: ConsumerChildOptions = {},
+  { leaseMs, batchSize, idsMax, failpoint }: ConsumerChildOptions = {},
 ): ConsumerChild {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', consumerProgram()], {
     // Packages are looked for from here.
@@ -56,6 +58,7 @@ export function spawnConsumer(
       ...environment,
       ...(leaseMs === undefined ? {} : { CONSUMER_LEASE_MS: String(leaseMs) }),
       ...(batchSize === undefined ? {} : { INGESTION_BATCH_SIZE: String(batchSize) }),
+      ...(idsMax === undefined ? {} : { CONSUMER_IDS_MAX: String(idsMax) }),
       ...(failpoint === undefined ? {} : { CONSUMER_FAILPOINT: failpoint }),
     },
     stdio: ['pipe', 'pipe', 'inherit'],

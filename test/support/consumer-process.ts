@@ -3,6 +3,7 @@
  * service's settings it reads
  *
  * - CONSUMER_LEASE_MS
+ * - CONSUMER_IDS_MAX
  * - CONSUMER_FAILPOINT, `step:number:signal`: the process sends itself the signal after that step
  *   of its batch of that number, counted from 1.
  */
@@ -15,7 +16,7 @@ import { openDatabase } from '../../shared/platform/database/db.ts';
 import { readSettings, requireSetting } from '../../shared/platform/env.ts';
 import { createLogger } from '../../shared/platform/telemetry/telemetry.ts';
 
-const { CONSUMER_LEASE_MS, CONSUMER_FAILPOINT } = process.env;
+const { CONSUMER_LEASE_MS, CONSUMER_IDS_MAX, CONSUMER_FAILPOINT } = process.env;
 const settings = readSettings(process.env);
 const database = openDatabase({
   url: requireSetting(settings, 'DATABASE_URL', 'postgres://'),
@@ -35,6 +36,7 @@ const consumer = startConsumer({
   settings,
   logger: createLogger(settings, 'consumer'),
   ...(CONSUMER_LEASE_MS === undefined ? {} : { leaseMs: Number(CONSUMER_LEASE_MS) }),
+  ...(CONSUMER_IDS_MAX === undefined ? {} : { idsMax: Number(CONSUMER_IDS_MAX) }),
   ...(CONSUMER_FAILPOINT === undefined ? {} : { failpoint: failpoint(CONSUMER_FAILPOINT) }),
 });
 

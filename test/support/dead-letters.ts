@@ -7,12 +7,14 @@ export interface DeadLetter {
   reasons: string[];
   sourceStream: string;
   sourceOffset: number;
+  isConflict: boolean;
 }
 
 const headersOfReject = z.object({
   'x-reasons': z.string().transform((text) => z.array(z.string()).parse(JSON.parse(text))),
   'x-source-stream': z.string(),
   'x-source-offset': z.number(),
+  'x-conflict': z.boolean().optional(),
 });
 
 /** Everything that waits in a dead-letter queue, taken out of it. */
@@ -31,6 +33,7 @@ export async function drainDeadLetters(url: string, queue: string): Promise<Dead
         reasons: headers['x-reasons'],
         sourceStream: headers['x-source-stream'],
         sourceOffset: headers['x-source-offset'],
+        isConflict: headers['x-conflict'] === true,
       });
     }
   } finally {

@@ -13,6 +13,7 @@ import { usageApp } from '../../functions/usage/app.ts';
 import { verifyApp } from '../../functions/verify/app.ts';
 import { streamSink } from '../../shared/events/event-sink.ts';
 import { eventStorage } from '../../shared/events/event-storage.ts';
+import { streamRefusals } from '../../shared/events/refusals.ts';
 import { createAccess } from '../../shared/http/actor.ts';
 import type { AppEnv } from '../../shared/http/context.ts';
 import { brokerSource } from '../../shared/platform/broker/stream.ts';
@@ -48,6 +49,7 @@ export function functionRoutes(): FunctionRoute[] {
   const database = openDatabase({ url: settings.DATABASE_URL ?? '', name: 'test' });
   const brokers = brokerSource(settings.RABBITMQ_URL ?? '', { name: 'test' });
   const sink = streamSink(brokers, settings);
+  const refusals = streamRefusals(brokers, settings);
   const store = openS3Store(settings);
   const cache = openCache(settings, () => {});
   const access = createAccess(settings);
@@ -61,7 +63,7 @@ export function functionRoutes(): FunctionRoute[] {
       statusApp: statusApp({ database, cache, access, settings, components }),
       undeliveredApp: undeliveredApp(database),
     },
-    events: { eventsApp: eventsApp({ sink, access, settings }) },
+    events: { eventsApp: eventsApp({ sink, refusals, access, settings }) },
     exports: { exportsApp: exportsApp({ database, access, settings, store, announce: null }) },
     docs: {
       docsApp: docsApp({

@@ -8,6 +8,7 @@ import { runCommand } from '../../scripts/services/run-command.ts';
 import type { ServiceEnv } from '../../scripts/services/service-env.ts';
 import { startServices } from '../../scripts/services/start.ts';
 import { type ApiLogin, dropApiLogin, makeApiLogin } from './api-login.ts';
+import { isThere } from './native-timescale.ts';
 import { dropTemplate, makeTemplate } from './template-database.ts';
 
 declare module 'vitest' {
@@ -75,6 +76,9 @@ async function start(): Promise<Servers> {
   const hasKubectl = await findKubectl(log);
   const hasPgBouncer = await ensurePgBouncer(log);
   const hasChromium = await ensureChromium(log);
+  if (!isThere.ownServer) {
+    log('no native TimescaleDB is here to start: what only that shows is left out');
+  }
   const services = await startServices({ log });
   const url = services.env.DATABASE_URL;
   try {

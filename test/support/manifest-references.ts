@@ -16,7 +16,10 @@ const full = z.looseObject({ kind: z.string(), name: z.string() });
 /** Where a name stands, and of which kind it is. */
 const places: readonly { path: RegExp; kind: string }[] = [
   { path: /\/(configMapRef|configMapKeyRef)$/, kind: 'ConfigMap' },
-  { path: /\/(secretRef|secretKeyRef|secretTargetRef\/\d+)$/, kind: 'Secret' },
+  {
+    path: /\/(secretRef|secretKeyRef|secretTargetRef\/\d+|authorization\/credentials)$/,
+    kind: 'Secret',
+  },
   { path: /\/authenticationRef$/, kind: 'TriggerAuthentication' },
 ];
 const bare: readonly { of: string; path: RegExp; kind: string }[] = [

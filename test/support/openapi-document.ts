@@ -3,7 +3,7 @@ import * as z from 'zod';
 
 const json = z.record(z.string(), z.unknown());
 const referenced = z.strictObject({ $ref: z.string().startsWith('#/components/headers/') });
-const header = z.object({ required: z.literal(true), schema: json });
+const header = z.object({ required: z.boolean(), schema: json });
 const parameter = z.object({
   name: z.string(),
   in: z.enum(['query', 'header']),
@@ -83,14 +83,15 @@ export function inputsOf({ path, parameters, requestBody }: DocumentedOperation)
 /** The headers of a documented response: whether a value is one that the document allows. */
 export function headerChecks(of: z.output<typeof response>): [name: string, z.ZodType][] {
   return Object.entries(of.headers).map(([name, given]) => {
-    const { schema } =
+    const { schema, required } =
       '$ref' in given
         ? header.parse(document.components.headers[given.$ref.split('/').at(-1) ?? ''])
         : given;
     const form = z.fromJSONSchema(schema);
     // A header is text, whatever it means.
     const read = z.string().transform((text) => (schema.type === 'integer' ? Number(text) : text));
-    return [name, read.refine((value) => form.safeParse(value).success)];
+    const present = read.refine((value) => form.safeParse(value).success);
+    return [name, required ? present : present.nullable()];
   });
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import * as z from 'zod';
-import { bodyMaxBytes } from '../../shared/http/app.ts';
+import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
 import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { actorHeaders, eventJson, jsonPost } from './event-json.ts';
 import { basePath, type DocumentedOperation } from './openapi-document.ts';
@@ -39,11 +39,22 @@ export async function documentedService(exportsFolder: string): Promise<Document
       stream: false,
       exportsFolder,
       // A cache that others share would answer for a database that is away.
-      environment: { S3_ENDPOINT: '', REDIS_URL: '', ...environment },
+      environment: {
+        S3_ENDPOINT: '',
+        REDIS_URL: '',
+        // Answers say what is left of it.
+        RATE_LIMIT_PER_MINUTE: '1000000',
+        ...environment,
+      },
     });
   const system = await start({});
   const away = await start({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing' });
   const broken = await start({});
+  // Its database is not asked for what is refused before.
+  const limited = await start({
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing',
+    RATE_LIMIT_PER_MINUTE: '1',
+  });
   const database = openDatabase({ url: system.settings.DATABASE_URL ?? '', patienceMs });
   const orgId = randomUUID();
   await breakSchema(broken);
@@ -103,7 +114,13 @@ export async function documentedService(exportsFolder: string): Promise<Document
           ? actorHeaders(['nothing'], [orgId])
           : { ...adminHeaders };
     if (status === 200 && template.endsWith('/download')) headers.Prefer = 'return=representation';
-    const from = status === 503 ? away : status === 500 ? broken : system;
+    const fillsQueue = method === 'POST' && template.endsWith('/exports');
+    const isLimited = status === 429 && !fillsQueue;
+    const from = status === 503 ? away : status === 500 ? broken : isLimited ? limited : system;
+    if (isLimited) {
+      headers['X-Actor-Subject'] = randomUUID();
+      await limited.app.request(path, { headers });
+    }
     if (status === 304) {
       const first = await system.app.request(path);
       headers['If-None-Match'] = first.headers.get('ETag') ?? '';
@@ -115,8 +132,14 @@ export async function documentedService(exportsFolder: string): Promise<Document
       headers['Idempotency-Key'] = randomUUID();
       await createJob(homeOf(operation), headers, 'focus');
     }
-    if (status === 429) await fillQueue(database, template.includes('{orgId}') ? orgId : null);
-    const body = status === 400 ? [] : status === 413 ? 'x'.repeat(bodyMaxBytes + 1) : good;
+    if (status === 429 && fillsQueue)
+      await fillQueue(database, template.includes('{orgId}') ? orgId : null);
+    const bodies: Record<number, unknown> = {
+      400: [],
+      413: 'x'.repeat(eventsBodyMaxBytes + 1),
+      422: [{}],
+    };
+    const body = bodies[status] ?? good;
     const type = status === 415 ? 'text/csv' : 'application/json';
     return { system: from, path, init: jsonPost(body, headers, type) };
   };
@@ -130,7 +153,7 @@ export async function documentedService(exportsFolder: string): Promise<Document
     },
     close: async () => {
       await database.close();
-      for (const one of [system, away, broken]) await one.close();
+      for (const one of [system, away, broken, limited]) await one.close();
     },
   };
 }

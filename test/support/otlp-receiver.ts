@@ -20,7 +20,8 @@ const spansForm = z.object({
   resourceSpans: z.array(
     z.object({
       resource: z.object({ attributes: keyValues }),
-      scopeSpans: z.array(z.object({ spans: z.array(spanForm) })),
+      schemaUrl: z.string().optional(),
+      scopeSpans: z.array(z.object({ schemaUrl: z.string().optional(), spans: z.array(spanForm) })),
     }),
   ),
 });
@@ -38,6 +39,7 @@ const pointForm = z.object({
 const pointsForm = z.object({ dataPoints: z.array(pointForm) }).optional();
 const metricForm = z.object({
   name: z.string(),
+  unit: z.string().default(''),
   sum: pointsForm,
   gauge: pointsForm,
   histogram: pointsForm,
@@ -55,11 +57,13 @@ const metricsForm = z.object({
 export interface ReceivedSpan extends Omit<z.output<typeof spanForm>, 'attributes'> {
   attributes: Record<string, unknown>;
   resource: Record<string, unknown>;
+  schemaUrls: { resource: string | undefined; scope: string | undefined };
 }
 
 /** A data point as OTLP/JSON carries it, its attributes as a record. */
 export interface ReceivedPoint extends Omit<z.output<typeof pointForm>, 'attributes'> {
   metric: string;
+  unit: string;
   kind: 'sum' | 'gauge' | 'histogram';
   attributes: Record<string, unknown>;
   resource: Record<string, unknown>;
@@ -120,14 +124,15 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
 }
 
 function spansIn(body: unknown): ReceivedSpan[] {
-  return spansForm.parse(body).resourceSpans.flatMap(({ resource, scopeSpans }) =>
-    scopeSpans
-      .flatMap(({ spans }) => spans)
-      .map((span) => ({
+  return spansForm.parse(body).resourceSpans.flatMap(({ resource, schemaUrl, scopeSpans }) =>
+    scopeSpans.flatMap((scope) =>
+      scope.spans.map((span) => ({
         ...span,
         attributes: recordOf(span.attributes),
         resource: recordOf(resource.attributes),
+        schemaUrls: { resource: schemaUrl, scope: scope.schemaUrl },
       })),
+    ),
   );
 }
 
@@ -140,6 +145,7 @@ function pointsIn(body: unknown): ReceivedPoint[] {
           (metric[kind]?.dataPoints ?? []).map((point) => ({
             ...point,
             metric: metric.name,
+            unit: metric.unit,
             kind,
             attributes: recordOf(point.attributes),
             resource: recordOf(resource.attributes),

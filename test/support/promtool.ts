@@ -57,6 +57,22 @@ export async function checkExpressions(expressions: readonly string[]): Promise<
   await withFile('rules.json', text, (file) => promtool('check', 'rules', file));
 }
 
+/**
+ * What promtool has against a text of metrics, a line each.
+ *
+ * @throws Error with promtool's words when it does not parse
+ */
+export async function lintMetrics(text: string): Promise<string[]> {
+  // It reads its standard input alone, and ends with 3 where it only complains.
+  const script = 'promtool check metrics < "$1" 2>&1 || [ $? = 3 ]';
+  let told = '';
+  await withFile('metrics.txt', text, async (file) => {
+    told = await runCommand('/bin/sh', ['-c', script, 'sh', file], { timeoutMs: 60_000 });
+  });
+  // One for each sample that it is about.
+  return [...new Set(told.split('\n').filter((line) => line !== ''))];
+}
+
 /** JSON is YAML. */
 function testFile(rulesFile: string, test: RuleTest) {
   return { rule_files: [rulesFile], evaluation_interval: test.interval, tests: [test] };

@@ -2,19 +2,49 @@ import type { UsageEvent } from '../../shared/events/usage-event.ts';
 import type { Queryable } from '../../shared/platform/database/db.ts';
 import { dedupeKey } from './usage-events.ts';
 
-/** Key and payload in one text, the same for an event and for its stored row. */
+/** Everything but the key: a field that is added and not compared does not compile. */
+const contentColumns = {
+  modelId: 'model_id',
+  actorId: 'actor_id',
+  clientId: 'client_id',
+  latencyMs: 'latency_ms',
+  status: 'status',
+  errorCode: 'error_code',
+  inputTokens: 'input_tokens',
+  outputTokens: 'output_tokens',
+  costEstimateCents: 'trim_scale(cost_estimate_cents)',
+  inputCostCents: 'trim_scale(input_cost_cents)',
+  outputCostCents: 'trim_scale(output_cost_cents)',
+} satisfies Record<
+  Exclude<keyof UsageEvent, 'orgId' | 'occurredAtMs' | 'eventId' | 'metadata'>,
+  string
+>;
+
+/** Key and content in one text, the same for an event and for its stored row. */
 function fingerprint(event: UsageEvent): string {
   return [
     dedupeKey(event),
     event.modelId,
+    event.actorId,
     event.clientId,
     event.latencyMs,
     event.status,
     event.errorCode,
     event.inputTokens,
     event.outputTokens,
-    Number(event.costEstimateCents).toFixed(4),
+    trimmed(event.costEstimateCents),
+    trimmed(event.inputCostCents),
+    trimmed(event.outputCostCents),
+    metadataText(event.metadata),
   ].join('|');
+}
+
+function trimmed(cost: string | null): string {
+  return cost?.replace(/(\.\d*?)0*$/, '$1').replace(/\.$/, '') ?? '';
+}
+
+function metadataText(metadata: UsageEvent['metadata']): string {
+  return metadata === null ? '' : JSON.stringify(Object.entries(metadata).sort());
 }
 
 /** Compares storage with the events it must hold, row by row, and gives the differences. */
@@ -24,16 +54,17 @@ export async function storageDifferences(
 ): Promise<{ missing: string[]; surplus: string[] }> {
   const missing = new Set<string>();
   for (const event of expected) missing.add(fingerprint(event));
-  const stored = await database.query<{ fingerprint: string }>(
+  const content = Object.values(contentColumns).join(", '|', ");
+  const stored = await database.query<{ text: string; metadata: UsageEvent['metadata'] }>(
     `select concat(
-       org_id, '/', (extract(epoch from occurred_at) * 1000)::bigint, '/', event_id,
-       '|', model_id, '|', client_id, '|', latency_ms, '|', status, '|', error_code,
-       '|', input_tokens, '|', output_tokens, '|', cost_estimate_cents) as fingerprint
+       org_id, '/', (extract(epoch from occurred_at) * 1000)::bigint, '/', event_id, '|',
+       ${content}, '|') as text, metadata
      from analytics.usage_events`,
   );
   const surplus: string[] = [];
-  for (const row of stored) {
-    if (!missing.delete(row.fingerprint)) surplus.push(row.fingerprint);
+  for (const { text, metadata } of stored) {
+    const row = text + metadataText(metadata);
+    if (!missing.delete(row)) surplus.push(row);
   }
   return { missing: [...missing], surplus };
 }

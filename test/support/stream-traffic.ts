@@ -4,7 +4,7 @@ import { declareStreams } from '../../shared/partitions/topology.ts';
 import { type Broker, connectBroker } from '../../shared/platform/broker/stream.ts';
 import type { Settings } from '../../shared/platform/env.ts';
 import type { Random } from './random.ts';
-import { distinctEvents, randomEvent } from './usage-events.ts';
+import { randomEvent } from './usage-events.ts';
 
 /** A message as a producer sent it; `event` is null where it is no valid event. */
 export interface TrafficMessage {
@@ -17,6 +17,8 @@ export interface TrafficMix {
   duplicates: number;
   /** Duplicates by key whose payload differs. */
   conflicts: number;
+  /** Retries that stamped themselves again. */
+  restamped?: number;
   invalid: number;
 }
 
@@ -26,7 +28,7 @@ const recentMax = 20_000;
 export function traffic(
   random: Random,
   count: number,
-  { duplicates, conflicts, invalid }: TrafficMix,
+  { duplicates, conflicts, restamped = 0, invalid }: TrafficMix,
 ): TrafficMessage[] {
   const nowMs = Date.now();
   const spreadMs = 30 * 3_600_000;
@@ -38,6 +40,9 @@ export function traffic(
     if (earlier !== undefined && share < invalid + duplicates) return message(earlier);
     if (earlier !== undefined && share < invalid + duplicates + conflicts) {
       return message({ ...earlier, inputTokens: earlier.inputTokens + 1 });
+    }
+    if (earlier !== undefined && share < invalid + duplicates + conflicts + restamped) {
+      return message({ ...earlier, occurredAtMs: earlier.occurredAtMs - 1 - random.below(5_000) });
     }
     const event = randomEvent(random, nowMs, spreadMs);
     sent.push(event);
@@ -63,9 +68,15 @@ function invalidMessage(random: Random, index: number): Buffer {
   ]);
 }
 
-/** The events that must be stored once these messages are read in order. */
+/** The events that must be stored once these messages are read in order: the first of each id. */
 export function expectedEvents(messages: readonly TrafficMessage[]): UsageEvent[] {
-  return distinctEvents(messages.flatMap(({ event }) => (event === null ? [] : [event])));
+  const first = new Map<string, UsageEvent>();
+  for (const { event } of messages) {
+    if (event === null) continue;
+    const id = `${event.orgId}/${event.eventId}`;
+    if (!first.has(id)) first.set(id, event);
+  }
+  return [...first.values()];
 }
 
 /** Makes the system's stream and dead-letter queue where no consumer has done so yet. */

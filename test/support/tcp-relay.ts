@@ -9,6 +9,8 @@ export interface TcpRelay {
   freeze(): void;
   /** Every connection is reset, and new ones are as soon as they are made. */
   cut(): void;
+  /** The next connections, so many, come to nothing: reset, or taken and never answered. */
+  lose(count: number, how: 'reset' | 'silent'): void;
   /** Each stretch of bytes takes so long to pass, in either direction. */
   slow(pace: Pace): void;
   /** Everything passes again, with what was held back. */
@@ -27,6 +29,7 @@ export async function startTcpRelay(targetUrl: string): Promise<TcpRelay> {
   const sockets = new Set<Socket>();
   let isCut = false;
   let isFrozen = false;
+  let losing = { count: 0, how: 'reset' };
   let pace: Pace | undefined;
   /** Pending while nothing passes. */
   let thawed = Promise.resolve();
@@ -61,6 +64,12 @@ export async function startTcpRelay(targetUrl: string): Promise<TcpRelay> {
   }
   const server = createServer(async (near) => {
     if (isCut) return void near.resetAndDestroy();
+    if (losing.count > 0) {
+      losing.count -= 1;
+      if (losing.how === 'reset') near.resetAndDestroy();
+      else keep(near.resume());
+      return;
+    }
     keep(near);
     await thawed;
     if (near.destroyed) return;
@@ -88,6 +97,9 @@ export async function startTcpRelay(targetUrl: string): Promise<TcpRelay> {
     cut: () => {
       isCut = true;
       for (const socket of sockets) socket.resetAndDestroy();
+    },
+    lose: (count, how) => {
+      losing = { count, how };
     },
     slow: (to) => {
       pace = to;

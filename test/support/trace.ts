@@ -25,14 +25,37 @@ export interface Sums {
 export const prices = { input: '2.5', output: '10.25' };
 const hundredths = { input: 250n, output: 1_025n };
 
-/** A row's cost: tokens × hundredths / 10^8 cents, half a ten-thousandth rounded up. */
-function costOf(tokens: number, price: bigint): bigint {
-  return (BigInt(tokens) * price + 5_000n) / 10_000n;
+/**
+ * Costs as they are stored, in ten-thousandths of a cent: what rounding leaves over goes to the rows
+ * that follow. Input and output have each a sum of their own, kept within a unit of what they come
+ * to, and within that the sum of both is the nearest.
+ */
+function costsInOrder(): (input: number, output: number) => bigint {
+  // In hundred-millionths of a cent, ten thousand of which are a unit.
+  const unit = 10_000n;
+  const exact = { input: 0n, output: 0n };
+  const given = { input: 0n, output: 0n };
+  const give = (side: 'input' | 'output', cost: bigint) => {
+    exact[side] += cost;
+    const least = exact[side] / unit > given[side] ? exact[side] / unit : given[side];
+    const most = (exact[side] + unit - 1n) / unit;
+    const both = (exact.input + exact.output + unit / 2n) / unit;
+    const other = side === 'input' ? given.output : given.input;
+    const wanted = both - other < most ? both - other : most;
+    const next = wanted > least ? wanted : least;
+    const cents = next - given[side];
+    given[side] = next;
+    return cents;
+  };
+  return (input, output) =>
+    give('input', BigInt(input) * hundredths.input) +
+    give('output', BigInt(output) * hundredths.output);
 }
 
 /** The events of a trace: time, input and output tokens are the first three columns. */
 export function readTrace(path: string): TraceEvent[] {
   const [, ...lines] = readFileSync(path, 'utf8').split(/\r?\n/);
+  const costOf = costsInOrder();
   return lines
     .filter((line) => line !== '')
     .map((line) => {
@@ -42,7 +65,7 @@ export function readTrace(path: string): TraceEvent[] {
         ms: Date.parse(`${time.replace(' ', 'T').slice(0, 23)}Z`),
         inputTokens,
         outputTokens,
-        cost: costOf(inputTokens, hundredths.input) + costOf(outputTokens, hundredths.output),
+        cost: costOf(inputTokens, outputTokens),
       };
     });
 }

@@ -1,7 +1,8 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { parseKeepingCosts, stringify } from '../../../shared/decimal-json.ts';
 import { messageOf } from '../../../shared/platform/errors.ts';
 import type { Outgoing } from '../../publish/outgoing.ts';
+import { readText } from '../../replay/bytes.ts';
 import { readLines } from '../../replay/lines.ts';
 import { UsageError } from '../failure.ts';
 
@@ -55,17 +56,17 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Null for a file that is too large for that. */
+/** Null for a file that is too large for that, be it once it is unpacked. */
 async function readWhole(path: string): Promise<string | null> {
   try {
-    if (path === '-') return decode(await readBounded(process.stdin));
-    if ((await stat(path)).size > wholeMaxBytes) return null;
-    const file = await open(path);
-    try {
-      return decode(await readBounded(file.createReadStream({ autoClose: false })));
-    } finally {
-      await file.close();
+    if (path === '-') {
+      const bytes = await readBounded(process.stdin);
+      if (bytes !== null) return decode(bytes);
+      throw new UsageError('more than 64 MiB: give them as a file, one a line');
     }
+    if ((await stat(path)).size > wholeMaxBytes) return null;
+    const bytes = await readBounded(readText(path));
+    return bytes === null ? null : decode(bytes);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(
@@ -78,13 +79,13 @@ function decode(bytes: Buffer): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
 }
 
-async function readBounded(source: AsyncIterable<Buffer>): Promise<Buffer> {
+/** Null where there is more. */
+async function readBounded(source: AsyncIterable<Buffer>): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
-    if (bytes > wholeMaxBytes)
-      throw new UsageError('more than 64 MiB: give them as a file, one a line');
+    if (bytes > wholeMaxBytes) return null;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -1,11 +1,11 @@
 import type * as z from 'zod';
-import { reliabilityAnswer } from '../../../functions/reliability/openapi.ts';
+import { reliabilityForm } from '../answers.ts';
 import { say, sayJsonText } from '../output.ts';
 import { printable } from '../printable.ts';
 import { type Column, tableText } from '../table.ts';
 import { askSeries, freshnessText, groupColumns, type QueryOptions } from './series.ts';
 
-type Answer = z.output<typeof reliabilityAnswer>;
+type Answer = z.output<typeof reliabilityForm>;
 type Point = Answer['series'][number];
 
 const columns: readonly Column<Omit<Point, 'bucketStart'>>[] = [
@@ -20,7 +20,7 @@ const columns: readonly Column<Omit<Point, 'bucketStart'>>[] = [
 ];
 
 export async function showReliability(options: QueryOptions): Promise<undefined> {
-  const { value, json, names } = await askSeries('reliability', reliabilityAnswer, options);
+  const { value, json, names } = await askSeries('reliability', reliabilityForm, options);
   if (options.json) {
     sayJsonText(json);
     return;

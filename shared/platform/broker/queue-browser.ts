@@ -8,6 +8,7 @@ export interface QueuedMessage {
   content: Buffer;
   headers: Readonly<Record<string, unknown>>;
   messageId: string | null;
+  contentEncoding: string | null;
   receipt: Receipt;
 }
 
@@ -94,11 +95,12 @@ export async function browseQueue(
 }
 
 function queued(page: Page, { content, fields, properties }: ConsumeMessage): QueuedMessage {
-  const messageId: unknown = properties.messageId;
+  const textOf = (property: unknown) => (typeof property === 'string' ? property : null);
   return {
     content,
     headers: properties.headers ?? {},
-    messageId: typeof messageId === 'string' ? messageId : null,
+    messageId: textOf(properties.messageId),
+    contentEncoding: textOf(properties.contentEncoding),
     receipt: { page, message: { fields, properties, content: Buffer.alloc(0) } },
   };
 }

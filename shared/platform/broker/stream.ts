@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
 import { DeadlineError, within } from '../deadline.ts';
-import { messageOf, ServiceError } from '../errors.ts';
+import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { inPublishSpan } from './publish-span.ts';
 import { browseQueue, type QueueBrowser } from './queue-browser.ts';
 
@@ -21,6 +21,9 @@ export interface StreamMessage {
   offset: number;
   content: Buffer;
   headers: Readonly<Record<string, unknown>>;
+  /** As its sender says, where it says so. */
+  contentType?: string | undefined;
+  contentEncoding?: string | undefined;
 }
 
 export interface OutgoingMessage {
@@ -28,6 +31,8 @@ export interface OutgoingMessage {
   content: Buffer;
   messageId?: string;
   headers?: Record<string, unknown>;
+  contentType?: string;
+  contentEncoding?: string;
 }
 
 /** Reads a stream in order from an offset on; what was taken must be acknowledged. */
@@ -107,7 +112,7 @@ export async function connectBroker(
       clientProperties: { connection_name: name },
     });
   } catch (error) {
-    throw new ServiceError('unavailable', `RabbitMQ is not available: ${messageOf(error)}`);
+    throw storeAway('RabbitMQ is not available', messageOf(error), error);
   }
   let isOpen = true;
   let end = () => {};
@@ -196,8 +201,7 @@ export async function connectBroker(
           persistent: true,
           mandatory: true,
           correlationId,
-          ...(message.messageId === undefined ? {} : { messageId: message.messageId }),
-          ...(message.headers === undefined ? {} : { headers: message.headers }),
+          ...propertiesOf(message),
         },
         (error) => {
           if (error) reject(error);
@@ -206,7 +210,7 @@ export async function connectBroker(
       );
     });
     if (returned.delete(correlationId)) {
-      throw new ServiceError('unavailable', `RabbitMQ has no queue or stream ${message.queue}`);
+      throw storeAway('RabbitMQ has no queue or stream for it', message.queue);
     }
   }
 
@@ -223,7 +227,7 @@ export async function connectBroker(
       isLate = true;
       if (error instanceof DeadlineError) giveUp(timeoutMs);
       if (error instanceof ServiceError) throw error;
-      throw new ServiceError('unavailable', `RabbitMQ did not take it: ${messageOf(error)}`);
+      throw storeAway('RabbitMQ did not take it', messageOf(error), error);
     }
   }
 
@@ -463,7 +467,24 @@ function toStreamMessage(message: ConsumeMessage): StreamMessage {
   if (typeof offset !== 'number') {
     throw new Error('a message without x-stream-offset: the queue is not a stream');
   }
-  return { offset, content: message.content, headers };
+  const { contentType, contentEncoding } = message.properties;
+  return {
+    offset,
+    content: message.content,
+    headers,
+    contentType: textOf(contentType),
+    contentEncoding: textOf(contentEncoding),
+  };
+}
+
+/** What a message says of itself, where it does. */
+function propertiesOf({ queue: _, content: __, ...properties }: OutgoingMessage): Options.Publish {
+  return properties;
+}
+
+/** A property, which the client's types leave open. */
+function textOf(property: unknown): string | undefined {
+  return typeof property === 'string' ? property : undefined;
 }
 
 function isCode(error: unknown, code: number): boolean {

@@ -1,8 +1,9 @@
-import { DeadlineError, within } from '../deadline.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createPatience, DeadlineError, type Patience } from '../deadline.ts';
 import type { Settings } from '../env.ts';
-import { messageOf, ServiceError } from '../errors.ts';
+import { messageOf, ServiceError, storeAway } from '../errors.ts';
 import { type Client, type DriverName, openPool, type Pool, type TextRow } from './driver.ts';
-import { inSqlSpan, inTransactionSpan, sqlSpanOver } from './sql-span.ts';
+import { sqlSpans } from './sql-span.ts';
 import { createTurns } from './turns.ts';
 
 export type { TextRow } from './driver.ts';
@@ -60,6 +61,8 @@ export interface DatabaseOptions {
   connectionsMax?: number;
   /** How long connecting and the first answer may take together, before giving up as unavailable. */
   patienceMs?: number;
+  /** After so long without use a connection is closed; default 30 s. */
+  idleTimeoutMs?: number;
   statementTimeoutMs?: number;
   name?: string;
 }
@@ -69,6 +72,12 @@ const requestPatienceMs = 800;
 
 /** How long to wait while all connections are at work and the server answers. */
 const turnWaitMaxMs = 10_000;
+
+/** A lost packet, a proxy that restarts, or one connection more than the server takes now. */
+const connectTriesMax = 3;
+/** Many who are refused at once must not all come back at once. */
+const lookMinMs = 50;
+const retryPauseMs = () => 50 + 100 * Math.random();
 
 /**
  * A process that froze, or a machine that went away without a word, must not keep its locks: the
@@ -88,17 +97,25 @@ const idleInSnapshotMaxMs = 30_000;
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const { connectionsMax = 10, patienceMs = requestPatienceMs } = options;
-  const { statementTimeoutMs = 30_000 } = options;
+  const { idleTimeoutMs = 30_000, statementTimeoutMs = 30_000 } = options;
   const driver = driverOf(options);
+  /** When the server was last of use, on whichever connection. */
+  let heardMs = Number.NEGATIVE_INFINITY;
+  const heard = () => {
+    heardMs = performance.now();
+  };
+  const { inSqlSpan, inTransactionSpan, sqlSpanOver } = sqlSpans(options.url);
   let opening: Promise<Pool> | undefined;
   const pool = () => {
     opening ??= openPool(driver, {
       url: options.url,
       connectionsMax: connectionsMax + 1,
       connectTimeoutMs: patienceMs,
+      idleTimeoutMs,
       // The server's own limit answers first; this one is for a server that no longer answers.
       queryTimeoutMs: statementTimeoutMs + 5_000,
       name: options.name ?? 'analytics-service',
+      onConnect: heard,
     });
     return opening;
   };
@@ -110,24 +127,29 @@ export function openDatabase(options: DatabaseOptions): Database {
   });
 
   async function withClient<T>(
-    work: (client: Client, dueMs: number) => Promise<T>,
+    share: string,
+    work: (client: Client, patience: Patience) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    await turns.take();
+    await turns.take(share);
     try {
-      return await onConnection(work, signal);
+      return await onConnection(await connect(), work, signal);
     } finally {
-      turns.giveBack();
+      turns.giveBack(share);
     }
   }
 
-  /** `dueMs` is when the server is to have answered for the first time. */
+  /** A connection, and how long the server may still take for its first answer. */
+  interface Connected {
+    client: Client;
+    patience: Patience;
+  }
+
   async function onConnection<T>(
-    work: (client: Client, dueMs: number) => Promise<T>,
+    { client, patience }: Connected,
+    work: (client: Client, patience: Patience) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
-    const dueMs = performance.now() + patienceMs;
-    const client = await connect();
     let isReleased = false;
     const release = (destroy: boolean) => {
       if (!isReleased) client.release(destroy);
@@ -137,94 +159,160 @@ export function openDatabase(options: DatabaseOptions): Database {
     signal?.addEventListener('abort', destroy, { once: true });
     try {
       signal?.throwIfAborted();
-      const result = await work(client, dueMs);
+      const result = await work(client, patience);
+      heard();
       release(false);
       return result;
     } catch (error) {
       const cause = asUnavailable(error);
       // What a server no longer answers for must not go back to the pool.
-      release(isUnavailable(cause));
+      release(isUnavailable(cause) || endsSession(error));
       throw signal?.aborted ? signal.reason : cause;
     } finally {
       signal?.removeEventListener('abort', destroy);
     }
   }
 
-  async function connect(): Promise<Client> {
-    try {
-      return await (await pool()).connect();
-    } catch (error) {
-      const cause = asUnavailable(error);
-      // That it has too many connections is an answer: those at work may be fine.
-      if (sqlState(error) === undefined) turns.refuse(cause);
-      throw cause;
+  /**
+   * Who has a turn tries again, for as long as a request waits; and once more from the start where
+   * the server answers others meanwhile, since then it is not away. Where it was of use to nobody,
+   * all are told who wait.
+   */
+  async function connect(): Promise<Connected> {
+    const startedMs = performance.now();
+    let patience = createPatience(patienceMs);
+    for (let tries = 1; ; tries += 1) {
+      const triedMs = performance.now();
+      try {
+        return await connectOnce(patience);
+      } catch (error) {
+        const cause = asUnavailable(error);
+        if (!isUnavailable(cause)) throw cause;
+        const isOver = error instanceof DeadlineError && heardMs < triedMs;
+        if (isOver || tries === connectTriesMax) {
+          if (heardMs < startedMs) turns.refuse(cause);
+          throw cause;
+        }
+        if (heardMs >= triedMs) patience = createPatience(patienceMs);
+      }
+      await patience.within(sleep(retryPauseMs()), 'it does not answer').catch(() => {});
     }
   }
 
-  async function firstAnswer(client: Client, text: string, dueMs: number): Promise<void> {
-    const leftMs = Math.max(0, dueMs - performance.now());
+  async function connectOnce(patience: Patience): Promise<Connected> {
+    const connecting = pool().then((opened) => opened.connect());
     try {
-      await within(leftMs, client.query(text, []), 'it does not answer');
+      return { client: await patience.within(connecting, 'it does not answer'), patience };
     } catch (error) {
-      // Those who wait would find out one after the other.
-      if (error instanceof DeadlineError) turns.refuse(asUnavailable(error));
+      // Should it be connected all the same, it is the next one's.
+      connecting.then((client) => client.release(false)).catch(() => {});
       throw error;
     }
   }
 
-  function look(): Promise<void> {
-    return onConnection((client, dueMs) => firstAnswer(client, 'select 1', dueMs));
+  async function firstAnswer(client: Client, text: string, patience: Patience): Promise<void> {
+    const startedMs = performance.now();
+    try {
+      await patience.within(client.query(text, []), 'it does not answer');
+      heard();
+    } catch (error) {
+      // Those who wait would find out one after the other; not so where it answers others.
+      if (error instanceof DeadlineError && heardMs < startedMs) turns.refuse(asUnavailable(error));
+      throw error;
+    }
+  }
+
+  /**
+   * The server is away when it has said nothing to anybody for as long as a request waits. One that
+   * spoke while this looked, and then fell silent, is looked at again for what is left of that time:
+   * those who wait have waited so long already.
+   */
+  async function look(): Promise<void> {
+    let limitMs = patienceMs;
+    for (let round = 0; round < 2; round += 1) {
+      const startedMs = performance.now();
+      try {
+        return await lookOnce(limitMs);
+      } catch {
+        if (heardMs < startedMs) return;
+        limitMs = Math.max(lookMinMs, heardMs + patienceMs - performance.now());
+      }
+    }
+  }
+
+  async function lookOnce(limitMs: number): Promise<void> {
+    const startedMs = performance.now();
+    let connected: Connected;
+    try {
+      connected = await connectOnce(createPatience(limitMs));
+    } catch (error) {
+      // That it has too many connections is an answer: those at work may be fine.
+      const isThere = sqlState(error) !== undefined || heardMs >= startedMs;
+      if (!isThere) turns.refuse(asUnavailable(error));
+      throw error;
+    }
+    await onConnection(connected, (client, patience) => firstAnswer(client, 'select 1', patience));
   }
 
   return {
     canCopy: driver === 'pg',
     query: (text, values) =>
-      inSqlSpan(text, () => withClient((client) => run(client, text, values))),
+      inSqlSpan(text, () => withClient(jobs, (client) => run(client, text, values))),
     transaction: ({ mode = 'write', prelude = '', tenant, ...limits }, work) =>
       inTransactionSpan(() =>
-        withClient(async (client, dueMs) => {
-          const idleMs =
-            mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
-          const begin = [
-            mode === 'snapshot'
-              ? 'begin isolation level repeatable read read only'
-              : 'begin isolation level read committed',
-            // Just-in-time compilation made a 0.32 s query take 3.2 s.
-            'set local jit = off',
-            `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
-            `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
-            `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
-            ...reachOf(tenant),
-            prelude,
-          ].join('; ');
-          try {
-            await inSqlSpan('begin', () => firstAnswer(client, begin, dueMs));
-            const result = await work({
-              query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
-              cursor: (text, values, rowsPerFetch) =>
-                sqlSpanOver(text, readCursor(client, text, values, rowsPerFetch)),
-              copyFrom: (text, data) => inSqlSpan(text, () => client.copyFrom(text, data)),
-            });
-            await inSqlSpan('commit', () => client.query('commit', []));
-            return result;
-          } catch (error) {
-            // Its connection is given up, and the transaction with it.
-            if (isUnavailable(asUnavailable(error))) throw error;
+        withClient(
+          shareOf(tenant),
+          async (client, patience) => {
+            const idleMs =
+              mode === 'write' ? idleInWriteMaxMs : (limits.idleTimeoutMs ?? idleInSnapshotMaxMs);
+            const begin = [
+              mode === 'snapshot'
+                ? 'begin isolation level repeatable read read only'
+                : 'begin isolation level read committed',
+              // Just-in-time compilation made a 0.32 s query take 3.2 s.
+              'set local jit = off',
+              `set local statement_timeout = ${Math.trunc(limits.statementTimeoutMs ?? statementTimeoutMs)}`,
+              `set local lock_timeout = ${Math.trunc(limits.lockTimeoutMs ?? 0)}`,
+              `set local idle_in_transaction_session_timeout = ${Math.trunc(idleMs)}`,
+              ...reachOf(tenant),
+              prelude,
+            ].join('; ');
             try {
-              // Also when the prelude failed: the transaction that BEGIN opened is still there.
-              await inSqlSpan('rollback', () => client.query('rollback', []));
-            } catch (fault) {
-              // Without an answer the transaction may still be open: give up this connection.
-              throw new ServiceError('unavailable', 'the database went away', [], error ?? fault);
+              await inSqlSpan('begin', () => firstAnswer(client, begin, patience));
+              const result = await work({
+                query: (text, values) => inSqlSpan(text, () => run(client, text, values)),
+                cursor: (text, values, rowsPerFetch) =>
+                  sqlSpanOver(text, readCursor(client, text, values, rowsPerFetch)),
+                copyFrom: (text, data) => inSqlSpan(text, () => client.copyFrom(text, data)),
+              });
+              await inSqlSpan('commit', () => client.query('commit', []));
+              return result;
+            } catch (error) {
+              // Its connection is given up, and the transaction with it.
+              if (isUnavailable(asUnavailable(error)) || endsSession(error)) throw error;
+              try {
+                // Also when the prelude failed: the transaction that BEGIN opened is still there.
+                await inSqlSpan('rollback', () => client.query('rollback', []));
+              } catch (fault) {
+                // Without an answer the transaction may still be open: give up this connection.
+                throw new ServiceError('unavailable', 'the database went away', [], error ?? fault);
+              }
+              throw error;
             }
-            throw error;
-          }
-        }, limits.signal),
+          },
+          limits.signal,
+        ),
       ),
     close: async () => {
       if (opening !== undefined) await (await opening).end();
     },
   };
+}
+
+/** Turns go round by tenant; those who see all of them share one, and so do jobs. */
+const jobs = 'jobs';
+function shareOf(tenant: string | null | undefined): string {
+  return tenant === undefined ? jobs : (tenant ?? 'all tenants');
 }
 
 const tenantForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -297,6 +385,15 @@ export function sqlState(error: unknown): string | undefined {
     : undefined;
 }
 
+/** The server's last word in a session: the connection is gone, whatever the fault was about. */
+function endsSession(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'severity' in error &&
+    (error.severity === 'FATAL' || error.severity === 'PANIC')
+  );
+}
+
 const unreachable = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -339,6 +436,5 @@ function webSocketErrorIn(thrown: unknown): Error | undefined {
 }
 
 function unavailable(error: Error): ServiceError {
-  const reason = `the database is not available: ${messageOf(error)}`;
-  return new ServiceError('unavailable', reason, [], error);
+  return storeAway('the database is not available', messageOf(error), error);
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PoolConfig } from 'pg';
+import type { ClientConfig, PoolConfig } from 'pg';
+import { countDown, DeadlineError } from '../deadline.ts';
 
 export type DriverName = 'pg' | 'neon';
 
@@ -23,10 +24,15 @@ export interface Pool {
 export interface PoolOptions {
   url: string;
   connectionsMax: number;
+  /** How long one try to connect may take. */
   connectTimeoutMs: number;
+  /** After so long without use a connection is closed. */
+  idleTimeoutMs: number;
   queryTimeoutMs: number;
   /** What the server shows of its sessions. */
   name: string;
+  /** Told of each new connection. */
+  onConnect: () => void;
 }
 
 /** What both drivers call a parser of a column's type. */
@@ -40,7 +46,16 @@ export function openPool(driver: DriverName, options: PoolOptions): Promise<Pool
 async function openPgPool(options: PoolOptions): Promise<Pool> {
   const { default: pg } = await import('pg');
   const config = configOf({ ...options, url: asLibpqReads(options.url) }, pg.types.getTypeParser);
-  const pool = new pg.Pool(config).on('error', ignore).on('connect', ignoreErrorsOf);
+  class Client extends pg.Client {
+    constructor(own?: ClientConfig) {
+      super(own);
+      endWhenSilent(this, options.connectTimeoutMs);
+    }
+  }
+  const pool = new pg.Pool({ ...config, Client })
+    .on('error', ignore)
+    .on('connect', ignoreErrorsOf)
+    .on('connect', options.onConnect);
   return {
     connect: async () => {
       const client = await pool.connect();
@@ -74,10 +89,24 @@ function asLibpqReads(address: string): string {
 }
 
 async function openNeonPool(options: PoolOptions): Promise<Pool> {
-  const { neonConfig, Pool: NeonPool, types } = await import('@neondatabase/serverless');
+  const {
+    neonConfig,
+    Client: NeonClient,
+    Pool: NeonPool,
+    types,
+  } = await import('@neondatabase/serverless');
   neonConfig.webSocketConstructor = await webSocket();
   const config = configOf(options, types.getTypeParser);
-  const pool = new NeonPool(config).on('error', ignore).on('connect', ignoreErrorsOf);
+  const pool = new NeonPool(config)
+    .on('error', ignore)
+    .on('connect', ignoreErrorsOf)
+    .on('connect', options.onConnect);
+  pool.Client = class extends NeonClient {
+    constructor(own?: ClientConfig) {
+      super(own);
+      endWhenSilent(this, options.connectTimeoutMs);
+    }
+  };
   return {
     connect: async () => {
       const client = await pool.connect();
@@ -90,6 +119,24 @@ async function openNeonPool(options: PoolOptions): Promise<Pool> {
     },
     end: () => Promise.race([pool.end(), emptied(pool)]),
   };
+}
+
+/**
+ * Gives a try to connect up, as `connectionTimeoutMillis` would, whose timers fire as well when this
+ * process had no time to read the server's answer.
+ */
+function endWhenSilent(
+  client: {
+    connection: { stream: { destroy(error?: Error): unknown } };
+    once(event: 'connect' | 'end', listener: () => void): unknown;
+  },
+  limitMs: number,
+): void {
+  const stop = countDown(limitMs, () => {
+    client.connection.stream.destroy(new DeadlineError('it does not answer'));
+  });
+  client.once('connect', stop);
+  client.once('end', stop);
 }
 
 /** Neon's pool never says that it has ended when a connection is lost while it waits for that one. */
@@ -119,8 +166,7 @@ function configOf(options: PoolOptions, getTypeParser: TypeParser): PoolConfig {
   return {
     connectionString: options.url,
     max: options.connectionsMax,
-    connectionTimeoutMillis: options.connectTimeoutMs,
-    idleTimeoutMillis: 30_000,
+    idleTimeoutMillis: options.idleTimeoutMs,
     query_timeout: options.queryTimeoutMs,
     application_name: options.name,
     types: {

@@ -1,30 +1,40 @@
-import { SpanKind } from '@opentelemetry/api';
+import { type Attributes, SpanKind } from '@opentelemetry/api';
+import { serverAddress } from '../telemetry/server-address.ts';
 import { clientSpanOver, inClientSpan, type SpanDescription } from '../telemetry/tracing.ts';
 
-/** A statement's round trip as a span: what it does and to which table, never its text or values. */
-export function inSqlSpan<T>(statement: string, work: () => Promise<T>): Promise<T> {
-  return inClientSpan(() => describeSql(statement), work);
+/** How one database's work is told as spans. */
+export interface SqlSpans {
+  /** A statement's round trip: what it does and to which table, never its text or values. */
+  inSqlSpan<T>(statement: string, work: () => Promise<T>): Promise<T>;
+  /** A whole transaction, from the wait for a connection on. Its statements are spans within. */
+  inTransactionSpan<T>(work: () => Promise<T>): Promise<T>;
+  /** A cursor's rows, from its declaration until the last is read. */
+  sqlSpanOver<T>(statement: string, rows: AsyncIterable<T>): AsyncIterable<T>;
 }
 
-/** A whole transaction, from the wait for a connection on. Its statements are spans within. */
-export function inTransactionSpan<T>(work: () => Promise<T>): Promise<T> {
-  const attributes = { 'db.system.name': 'postgresql' };
-  return inClientSpan(() => ({ name: 'transaction', kind: SpanKind.INTERNAL, attributes }), work);
+/** By OpenTelemetry's conventions for databases. */
+export function sqlSpans(url: string): SqlSpans {
+  const server = { 'db.system.name': 'postgresql', ...serverAddress(url) };
+  const describe = (statement: string) => describeSql(statement, server);
+  return {
+    inSqlSpan: (statement, work) => inClientSpan(() => describe(statement), work),
+    inTransactionSpan: (work) =>
+      inClientSpan(
+        () => ({ name: 'transaction', kind: SpanKind.INTERNAL, attributes: server }),
+        work,
+      ),
+    sqlSpanOver: (statement, rows) => clientSpanOver(() => describe(statement), rows),
+  };
 }
 
-/** A cursor's rows, from its declaration until the last is read. */
-export function sqlSpanOver<T>(statement: string, rows: AsyncIterable<T>): AsyncIterable<T> {
-  return clientSpanOver(() => describeSql(statement), rows);
-}
-
-/** By OpenTelemetry's conventions for databases: named by the summary. */
-function describeSql(statement: string): SpanDescription {
+/** Named by the summary. */
+function describeSql(statement: string, server: Attributes): SpanDescription {
   const summary = summaryOf(statement);
   const [operation = '', table] = summary.split(' ');
   return {
     name: summary,
     attributes: {
-      'db.system.name': 'postgresql',
+      ...server,
       'db.operation.name': operation,
       'db.query.summary': summary,
       ...(table === undefined ? {} : { 'db.collection.name': table }),

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ListMultipartUploadsCommandOutput, S3Client } from '@aws-sdk/client-s3';
 import type { Settings } from '../env.ts';
+import { serverAddress } from '../telemetry/server-address.ts';
 import { inClientSpan } from '../telemetry/tracing.ts';
 import { attachment } from './attachment.ts';
 import { checkMetadata, storeBody } from './body.ts';
@@ -36,10 +37,10 @@ export function openS3Store(settings: S3Settings, { requestMs = 30_000 } = {}): 
   /** By the conventions for AWS SDKs. */
   function inS3Span<T>(operation: string, work: () => Promise<T>): Promise<T> {
     const attributes = {
-      'rpc.system': 'aws-api',
-      'rpc.service': 'S3',
-      'rpc.method': operation,
+      'rpc.system.name': 'aws-api',
+      'rpc.method': `S3/${operation}`,
       'aws.s3.bucket': Bucket,
+      ...serverAddress(place.endpoint),
     };
     return inClientSpan(() => ({ name: `S3.${operation}`, attributes }), work);
   }

@@ -82,3 +82,36 @@ test('what is no number, has no values or is a summary is left out', async () =>
   new Summary({ name: 'summed_up', help: 'Summary', registers }).observe(1);
   expect(await collected(registry)).toEqual([]);
 });
+
+test('requests and units are told by the names of OpenTelemetry', async () => {
+  const registry = new Registry();
+  const registers = [registry];
+  const duration = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time from request to response',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [1],
+    registers,
+  });
+  duration.observe({ method: 'GET', route: '/a/:id', status: '200' }, 0.5);
+  duration.observe({ method: 'other', route: '/*', status: '503' }, 2);
+  new Gauge({ name: 'memory_bytes', help: 'Memory', registers }).set(1);
+  const [requests, memory] = await collected(registry);
+  expect(requests).toMatchObject({
+    descriptor: { name: 'http.server.request.duration', unit: 's' },
+    dataPoints: [
+      {
+        attributes: {
+          'http.request.method': 'GET',
+          'http.route': '/a/:id',
+          'http.response.status_code': 200,
+          'url.scheme': 'http',
+        },
+        value: { count: 1, sum: 0.5 },
+      },
+      { attributes: { 'http.request.method': '_OTHER', 'error.type': '503' } },
+    ],
+  });
+  expect(requests?.dataPoints[1]?.attributes).not.toHaveProperty('http.route');
+  expect(memory).toMatchObject({ descriptor: { name: 'memory_bytes', unit: 'By' } });
+});

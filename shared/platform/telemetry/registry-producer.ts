@@ -11,6 +11,8 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import type { Registry } from 'prom-client';
 import * as z from 'zod';
+import { schemaUrl } from './conventions.ts';
+import { conventionOf, type MetricConvention } from './metric-conventions.ts';
 
 /** What prom-client really gives: its own types know neither the names of types nor metricName. */
 const valueForm = z.object({
@@ -32,7 +34,7 @@ interface Period {
 
 /**
  * A prom-client registry as a source of OpenTelemetry's data points, under the same names and
- * labels, read anew for each export. All of them are cumulative, since the producer was made.
+ * labels but where OpenTelemetry has its own, read again for each export. All of them are cumulative, since the producer was made.
  */
 export function registryProducer(registry: Registry): MetricProducer {
   const startTime = millisToHrTime(Date.now());
@@ -43,7 +45,7 @@ export function registryProducer(registry: Registry): MetricProducer {
       const metrics = kept
         .flatMap((metric) => toMetricData(metric, period))
         .filter(({ dataPoints }) => dataPoints.length > 0);
-      const scopeMetrics = [{ scope: { name: 'prom-client' }, metrics }];
+      const scopeMetrics = [{ scope: { name: 'prom-client', schemaUrl }, metrics }];
       // The reader puts the SDK's own resource in place of this one.
       return { resourceMetrics: { resource: emptyResource(), scopeMetrics }, errors: [] };
     },
@@ -52,21 +54,23 @@ export function registryProducer(registry: Registry): MetricProducer {
 
 /** None of a summary: we keep none, and OpenTelemetry has them only for reading old data. */
 function toMetricData({ name, help, type, values }: Metric, period: Period): MetricData[] {
+  const convention = conventionOf(name);
+  const { unit, attributes } = convention;
   const common = {
-    descriptor: { name, description: help, unit: '', valueType: ValueType.DOUBLE },
+    descriptor: { name: convention.name, description: help, unit, valueType: ValueType.DOUBLE },
     aggregationTemporality: AggregationTemporality.CUMULATIVE,
   };
   switch (type) {
     case 'counter': {
-      const dataPoints = numberPoints(values, period);
+      const dataPoints = numberPoints(values, period, attributes);
       return [{ ...common, dataPointType: DataPointType.SUM, isMonotonic: true, dataPoints }];
     }
     case 'gauge': {
-      const dataPoints = numberPoints(values, period);
+      const dataPoints = numberPoints(values, period, attributes);
       return [{ ...common, dataPointType: DataPointType.GAUGE, dataPoints }];
     }
     case 'histogram': {
-      const dataPoints = histogramPoints(name, values, period);
+      const dataPoints = histogramPoints(name, values, period, attributes);
       return [{ ...common, dataPointType: DataPointType.HISTOGRAM, dataPoints }];
     }
     default:
@@ -74,10 +78,16 @@ function toMetricData({ name, help, type, values }: Metric, period: Period): Met
   }
 }
 
-function numberPoints(values: readonly Value[], period: Period): DataPoint<number>[] {
+type AttributesOf = MetricConvention['attributes'];
+
+function numberPoints(
+  values: readonly Value[],
+  period: Period,
+  attributesOf: AttributesOf,
+): DataPoint<number>[] {
   return values
     .filter(({ value }) => Number.isFinite(value))
-    .map(({ labels, value }) => ({ ...period, attributes: textsOf(labels), value }));
+    .map(({ labels, value }) => ({ ...period, attributes: attributesOf(labels), value }));
 }
 
 /** Prometheus counts what is at most each bound, OpenTelemetry what lies between two of them. */
@@ -85,6 +95,7 @@ function histogramPoints(
   name: string,
   values: readonly Value[],
   period: Period,
+  attributesOf: AttributesOf,
 ): DataPoint<Histogram>[] {
   const points = new Map<string, DataPoint<Histogram>>();
   for (const { metricName, labels, value } of values) {
@@ -92,7 +103,7 @@ function histogramPoints(
     const key = JSON.stringify(own);
     const point = points.get(key) ?? {
       ...period,
-      attributes: textsOf(own),
+      attributes: attributesOf(own),
       value: emptyHistogram(),
     };
     points.set(key, point);
@@ -110,8 +121,4 @@ function histogramPoints(
 
 function emptyHistogram(): Histogram {
   return { buckets: { boundaries: [], counts: [] }, sum: 0, count: 0 };
-}
-
-function textsOf(labels: Value['labels']): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]));
 }

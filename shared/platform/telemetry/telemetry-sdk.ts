@@ -1,9 +1,16 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { getBooleanFromEnv, setGlobalErrorHandler } from '@opentelemetry/core';
-import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  defaultResource,
+  detectResources,
+  envDetector,
+  resourceFromAttributes,
+} from '@opentelemetry/resources';
 import type { Registry } from 'prom-client';
 import { within } from '../deadline.ts';
 import { messageOf } from '../errors.ts';
+import { version } from '../version.ts';
+import { schemaUrl } from './conventions.ts';
 import { startMetricExport } from './metrics-sdk.ts';
 import { isSent, otlpProtocol } from './otlp-settings.ts';
 import { startSpanExport } from './tracing-sdk.ts';
@@ -38,9 +45,12 @@ export async function startSdk(options: SdkOptions): Promise<() => Promise<void>
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
   setGlobalErrorHandler((error) => report(messageOf(error)));
-  const resource = resourceFromAttributes(options.resource).merge(
-    detectResources({ detectors: [envDetector] }),
-  );
+  // The default has telemetry.sdk.*: which library tells this.
+  const resource = defaultResource()
+    .merge(
+      resourceFromAttributes({ 'service.version': version, ...options.resource }, { schemaUrl }),
+    )
+    .merge(detectResources({ detectors: [envDetector] }));
   const stops: (() => Promise<void>)[] = [];
   if (isSent('TRACES')) stops.push(await startSpanExport(resource, otlpProtocol('TRACES', report)));
   if (isSent('METRICS') && registry !== null) {

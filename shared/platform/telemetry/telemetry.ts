@@ -3,13 +3,14 @@ import { trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Settings } from '../env.ts';
+import { lineBounds } from './line-bounds.ts';
 import { redactor } from './redaction.ts';
 
 export type Logger = PinoLogger;
 
 /**
  * JSON lines on standard output, each with the service, the function and, in a span, the trace;
- * without secrets. Where one process runs several functions, each names itself in a child.
+ * without secrets, and of bounded length. Where one process runs several functions, each names itself in a child.
  *
  * @param destination for tests that read the lines
  */
@@ -18,6 +19,7 @@ export function createLogger(
   functionName?: string,
   destination: DestinationStream = pino.destination(1),
 ): Logger {
+  const clean = redactor(settings);
   return pino(
     {
       level: settings.LOG_LEVEL,
@@ -26,8 +28,8 @@ export function createLogger(
         ...(functionName === undefined ? {} : { function: functionName }),
       },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: redactor(settings) },
+      formatters: { level: (label) => ({ level: label }), log: lineBounds(clean) },
+      hooks: { streamWrite: clean },
       mixin: () => {
         const traceId = trace.getActiveSpan()?.spanContext().traceId;
         return traceId === undefined ? {} : { traceId };

@@ -11,7 +11,7 @@ test.each([
     'SELECT analytics.models',
   ],
   [
-    'with written as (insert into analytics.usage_hourly as r select 1 from usage_increment_1 on conflict do update set x = 1) select 1',
+    'with written as (insert into analytics.usage_hourly as r select 1 from usage_increment_2 on conflict do update set x = 1) select 1',
     'INSERT analytics.usage_hourly',
   ],
   ['update analytics.export_jobs set x = 1', 'UPDATE analytics.export_jobs'],

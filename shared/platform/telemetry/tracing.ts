@@ -10,6 +10,8 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { ServiceError } from '../errors.ts';
+import { version } from '../version.ts';
+import { schemaUrl } from './conventions.ts';
 
 /**
  * Spans and their contexts, by OpenTelemetry's API alone: what is done here does nothing, at next
@@ -22,7 +24,8 @@ export interface TraceHeaders {
   tracestate?: string;
 }
 
-const tracerName = 'analytics-service';
+const tracer = () =>
+  trace.getTracerProvider().getTracer('analytics-service', version, { schemaUrl });
 /** The SDK's own default; more would be dropped there. */
 const linksMax = 128;
 
@@ -44,7 +47,7 @@ export function inSpan<T>(
   parent?: TraceHeaders,
 ): Promise<T> {
   const from = parent === undefined ? context.active() : propagation.extract(ROOT_CONTEXT, parent);
-  return trace.getTracer(tracerName).startActiveSpan(name, options, from, async (span) => {
+  return tracer().startActiveSpan(name, options, from, async (span) => {
     try {
       return await work(span);
     } catch (error) {
@@ -81,7 +84,7 @@ export async function* clientSpanOver<T>(
 ): AsyncGenerator<T, void, void> {
   if (!isTraced()) return yield* pieces;
   const { name, ...options } = describe();
-  const span = trace.getTracer(tracerName).startSpan(name, { kind: SpanKind.CLIENT, ...options });
+  const span = tracer().startSpan(name, { kind: SpanKind.CLIENT, ...options });
   try {
     yield* pieces;
   } catch (error) {
