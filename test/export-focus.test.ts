@@ -34,13 +34,7 @@ const mandatory = [
   'ServiceName',
 ];
 /** Those of them that may be null. */
-const nullable = new Set([
-  'BillingAccountName',
-  'ChargeClass',
-  'ChargeDescription',
-  'PricingQuantity',
-  'PricingUnit',
-]);
+const nullable = new Set(['ChargeClass', 'ChargeDescription', 'PricingQuantity', 'PricingUnit']);
 
 const dayMs = 86_400_000;
 /** A month ago, so that every window of these tests is in the past. */
@@ -189,6 +183,23 @@ test.each([
     ['Usage', '0.0075'],
     ['Adjustment', rest],
   ]);
+});
+
+test('a billing account is called by its name, or by its id where it has none', async () => {
+  const [named, unnamed] = [randomUUID(), randomUUID()];
+  await database.query('insert into analytics.orgs (org_id, name) values ($1, $2)', [
+    named,
+    'Acme',
+  ]);
+  const occurredAtMs = monthStartMs + dayMs;
+  await store([named, unnamed].map((orgId) => usageEvent({ orgId, occurredAtMs })));
+  for (const [orgId, name] of [
+    [named, 'Acme'],
+    [unnamed, unnamed],
+  ] as const) {
+    const [row] = await focusRows(orgId);
+    expect(row).toMatchObject({ BillingAccountId: orgId, BillingAccountName: name });
+  }
 });
 
 test('an event with one of the two costs is charged by request', async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Span, SpanStatusCode } from '@opentelemetry/api';
+import { AttemptError, failureOf } from '../../shared/exports/failure.ts';
 import { writeExport } from '../../shared/exports/file.ts';
 import { objectKeysOf } from '../../shared/exports/job.ts';
 import {
@@ -217,7 +218,8 @@ async function keepLease(
     if (ending.signal.aborted) return;
     const askedMs = performance.now();
     if (askedMs - startedMs > attemptMaxMs) {
-      return ending.abort(new Error('the export took longer than an hour: shorten its window'));
+      const reason = 'the export took longer than an hour: shorten its window';
+      return ending.abort(new AttemptError(reason, reason));
     }
     try {
       await renewExportLease(queue, claimed, leaseMs);
@@ -237,18 +239,19 @@ async function noteFailure(
 ): Promise<Outcome> {
   // A request that can no longer be answered, for example as its events are gone by now.
   const canRetry = !(error instanceof ServiceError && error.code === 'invalid_request');
-  const reason = messageOf(error);
-  const outcome = await failExportAttempt(deps.queue, claimed, reason, canRetry);
-  logger.warn({ reason, outcome }, 'export attempt failed');
+  const failure = failureOf(error);
+  const outcome = await failExportAttempt(deps.queue, claimed, failure, canRetry);
+  logger.warn({ ...failure, outcome }, 'export attempt failed');
   if (outcome === 'failed') await removeFiles(claimed, deps, logger);
   return outcome;
 }
 
 /** A job whose every worker died without a word. */
 async function giveUp(claimed: ClaimedJob, deps: AttemptDeps, logger: Logger): Promise<Outcome> {
-  const error = new Error(
+  const error = new AttemptError(
+    `the export was interrupted ${attemptsMax} times: ask for it again, or for a shorter window`,
     `the worker ended ${attemptsMax} times while it wrote this export: look for its exit reason ` +
-      '(memory, eviction), then ask for the export anew',
+      '(memory, eviction), then ask for the export again',
   );
   return noteFailure(claimed, deps, error, logger);
 }

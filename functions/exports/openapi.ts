@@ -48,7 +48,12 @@ export const exportJob = z
       .string()
       .nullable()
       .describe('Path of this API where it is downloaded; null until then.'),
-    error: z.string().nullable().describe('Why the last attempt failed.'),
+    error: z
+      .string()
+      .nullable()
+      .describe(
+        'Why the last attempt failed, in words for those who asked; operators of the service have the reason.',
+      ),
     attempts: count,
     initiatedBy: z.string(),
   })

@@ -457,7 +457,7 @@ limit 100`,
           sortBy: 'asked for',
           runbook: 'stuck-exports',
           width: 24,
-          sql: `select e.created_at as "asked for", e.status, e.attempts, e.error,
+          sql: `select e.created_at as "asked for", e.status, e.attempts, e.error_reason as error,
        coalesce(o.name, e.org_id::text, '(all orgs)') as org, e.format, e.job_id::text as job
 from analytics.export_jobs e left join ${namedApart('orgs')} o on o.org_id = e.org_id
 where e.status in ('pending', 'running', 'failed')

@@ -45,7 +45,7 @@ export const usageDashboard: DashboardSpec = {
           description: `Since the beginning of the UTC month in which the time range ends. ${currencyNote}`,
           unit: 'currencyUSD',
           decimals: 2,
-          sql: `select ${spend} as spend
+          sql: `select coalesce(${spend}, 0) as spend
 from analytics.usage_daily d
 where ${chosen}
   and d.bucket_start >= ${month} and d.bucket_start <= $__timeTo()::timestamptz`,

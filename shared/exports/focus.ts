@@ -151,7 +151,8 @@ export function focusFormat({ request, plan }: ExportScope, settings: FocusSetti
       const model = sums('modelName') || sums('modelId');
       const shared: Partial<Record<Column, string>> = {
         BillingAccountId: sums('orgId'),
-        BillingAccountName: textCell(sums('orgName')),
+        // Names are supported, so that it must not be null.
+        BillingAccountName: textCell(sums('orgName') || sums('orgId')),
         BillingCurrency: settings.BILLING_CURRENCY,
         ...periods[Number(sums('bucket')) - 1],
         ChargeFrequency: 'Usage-Based',

@@ -1,5 +1,6 @@
 import { isOver } from '../expiry.ts';
 import type { Queryable } from '../platform/database/db.ts';
+import type { AttemptFailure } from './failure.ts';
 import { type ExportJob, type ExportTotals, toExportJob } from './job.ts';
 
 /** A job that one worker holds: whoever claims it later has another `owner`. */
@@ -106,6 +107,7 @@ export async function completeExportJob(
   const completed = await database.query(
     `update analytics.export_jobs
      set status = 'succeeded', lease_owner = null, lease_expires_at = null, error = null,
+         error_reason = null,
          completed_at = clock_timestamp(),
          expires_at = clock_timestamp() + make_interval(days => $3),
          object_key = $4, object_etag = $5, row_count = $6, bytes = $7, checksum = $8,
@@ -138,7 +140,7 @@ export async function completeExportJob(
 export async function failExportAttempt(
   database: Queryable,
   { job, owner }: ClaimedJob,
-  reason: string,
+  { told, reason }: AttemptFailure,
   canRetry: boolean,
 ): Promise<'retrying' | 'failed' | null> {
   const isOver = !canRetry || job.attempts >= attemptsMax;
@@ -146,7 +148,7 @@ export async function failExportAttempt(
     `with noted as (
        update analytics.export_jobs
        set status = case when $3 then 'failed' else 'pending' end, error = $4,
-           attempts = least(attempts, $6), lease_owner = null, lease_expires_at = null,
+           error_reason = $8, attempts = least(attempts, $6), lease_owner = null, lease_expires_at = null,
            completed_at = case when $3 then clock_timestamp() end,
            next_attempt_at = clock_timestamp() + make_interval(secs => $5 / 1000.0)
        where job_id = $1 and lease_owner = $2 and status = 'running'
@@ -159,10 +161,11 @@ export async function failExportAttempt(
       job.jobId,
       owner,
       isOver,
-      reason,
+      told,
       backoffMs(job.attempts),
       attemptsMax,
       job.attempts <= attemptsMax,
+      reason,
     ],
   );
   if (noted.length === 0) return null;

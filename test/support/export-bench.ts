@@ -27,6 +27,13 @@ export interface Downloaded extends Digest {
 }
 
 /** The service with a bucket of its own, two orgs with events, and workers as a test wants them. */
+/** With what the worker alone reads and writes. */
+type BenchJob = ExportJob & {
+  leaseOwner: string | null;
+  leaseLeftMs: number;
+  reason: string | null;
+};
+
 export interface ExportBench {
   system: System;
   bucket: ExportBucket;
@@ -38,7 +45,7 @@ export interface ExportBench {
   insertEvents(orgId: string, fromNumber: number, throughNumber: number): Promise<void>;
   /** Asks the API for an export: of the raw events of an org, unless told otherwise. */
   order(orgId: string, request?: object): Promise<string>;
-  job(jobId: string): Promise<ExportJob & { leaseOwner: string | null; leaseLeftMs: number }>;
+  job(jobId: string): Promise<BenchJob>;
   /** A job's waiting or lease is over. */
   makeDue(jobId: string): Promise<void>;
   /** A worker like the function's; stopped by `reset`. */
@@ -48,7 +55,7 @@ export interface ExportBench {
    * Whatever happened, this holds of a job: it gives a file when it has succeeded, whose bytes are
    * those of its checksum, and none otherwise.
    */
-  expectTrue(jobId: string): Promise<ExportJob>;
+  expectTrue(jobId: string): Promise<BenchJob>;
   download(jobId: string): Promise<Downloaded>;
   /** No jobs, no failures, no files: for the next test. */
   reset(): Promise<void>;
@@ -107,13 +114,22 @@ export async function startExportBench(
     },
 
     job: async (jobId) => {
-      const [row] = await database.query<{ lease_owner: string | null; left: number | null }>(
+      const [row] = await database.query<{
+        lease_owner: string | null;
+        left: number | null;
+        error_reason: string | null;
+      }>(
         `select *, extract(epoch from lease_expires_at - clock_timestamp())::float8 * 1000 as left
          from analytics.export_jobs where job_id = $1`,
         [jobId],
       );
       if (row === undefined) throw new Error(`there is no job ${jobId}`);
-      return { ...toExportJob(row), leaseOwner: row.lease_owner, leaseLeftMs: row.left ?? 0 };
+      return {
+        ...toExportJob(row),
+        leaseOwner: row.lease_owner,
+        leaseLeftMs: row.left ?? 0,
+        reason: row.error_reason,
+      };
     },
 
     makeDue: async (jobId) => {
