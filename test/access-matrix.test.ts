@@ -8,6 +8,7 @@ import { type Role, roles } from '../shared/access.ts';
 import { openDatabase } from '../shared/platform/database/db.ts';
 import { saveNames } from '../shared/preparation/catalog.ts';
 import { actorHeaders, eventJson, jsonPost } from './support/event-json.ts';
+import { midnight } from './support/midnight.ts';
 import {
   basePath,
   type DocumentedOperation,
@@ -113,8 +114,6 @@ interface Tenant {
 
 const jobForm = z.object({ jobId: z.string() });
 const pageForm = z.object({ nextCursor: z.string() });
-const midnight = (daysAgo: number) =>
-  `${new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
 const timeRange = { start: midnight(2), end: midnight(-1) };
 
 let folder: string;

@@ -3,11 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { actorHeaders, jsonPost } from './support/event-json.ts';
+import { midnight } from './support/midnight.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 
-const dayMs = 86_400_000;
-const midnight = (daysAgo: number) =>
-  `${new Date(Date.now() - daysAgo * dayMs).toISOString().slice(0, 10)}T00:00:00Z`;
 const timeRange = { start: midnight(8), end: midnight(1) };
 
 const instant = z.iso.datetime({ offset: true });

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase } from '../shared/platform/database/db.ts';
+import { midnight } from './support/midnight.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 
 const orgId = randomUUID();
-const dayMs = 86_400_000;
-const midnight = (daysAgo: number) =>
-  `${new Date(Date.now() - daysAgo * dayMs).toISOString().slice(0, 10)}T00:00:00Z`;
 const window = `start=${midnight(3)}&end=${midnight(1)}`;
 const windowed = ['usage', 'reliability'].map((name) => `/analytics/v1/orgs/${orgId}/${name}`);
 const orgs = '/analytics/v1/orgs';

@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';
-import { encodeEvent } from '../shared/events/usage-event.ts';
+import { encodeEvent, type UsageEvent } from '../shared/events/usage-event.ts';
 import { type Server, serve } from '../shared/http/serve.ts';
 import { analyticsCommand } from './support/analytics-command.ts';
 import { analyticsHere } from './support/analytics-here.ts';
 import { type Front, type FrontOptions, startFront } from './support/front.ts';
+import { nowWithRoom } from './support/midnight.ts';
 import { type System, startSystem } from './support/system.ts';
 import { sign, startTokenIssuer, type TokenIssuer, validClaims } from './support/token-issuer.ts';
 import { makeTrace } from './support/trace.ts';
@@ -50,10 +51,12 @@ beforeAll(async () => {
     ]),
   );
   expect(await analytics('catalog import --json', [names])).toMatchObject({ code: 0 });
+  const occurredAtMs = await nowWithRoom();
+  const event = (fields: Partial<UsageEvent> = {}) => usageEvent({ occurredAtMs, ...fields });
   const events = [
-    ...Array.from({ length: 5 }, () => usageEvent({ occurredAtMs: Date.now() - 60_000 })),
-    usageEvent({ modelId: other, clientId: '', costEstimateCents: '9007199254740.9931' }),
-    usageEvent({ modelId: other, status: 'error', errorCode: 'over\u001b[2Jloaded' }),
+    ...Array.from({ length: 5 }, () => event()),
+    event({ modelId: other, clientId: '', costEstimateCents: '9007199254740.9931' }),
+    event({ modelId: other, status: 'error', errorCode: 'over\u001b[2Jloaded' }),
   ];
   const file = join(folder, 'events.ndjson');
   await writeFile(file, events.map((event) => `${encodeEvent(event)}\n`).join(''));

@@ -11,13 +11,12 @@ import { type Server, serve } from '../shared/http/serve.ts';
 import { type Database, openDatabase } from '../shared/platform/database/db.ts';
 import { type ObjectStore, openObjectStore } from '../shared/platform/object-store/object-store.ts';
 import { eventJson, jsonPost } from './support/event-json.ts';
+import { midnight } from './support/midnight.ts';
 import { adminHeaders, type System, startSystem } from './support/system.ts';
 import { until } from './support/until.ts';
 
 const run = promisify(execFile);
 const dayMs = 86_400_000;
-const midnight = (daysAgo: number) =>
-  `${new Date(Date.now() - daysAgo * dayMs).toISOString().slice(0, 10)}T00:00:00Z`;
 const week = { start: midnight(7), end: midnight(0) };
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

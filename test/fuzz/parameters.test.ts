@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { eventJson, jsonPost } from '../support/event-json.ts';
 import { corpusLines, fuzzRuns } from '../support/fuzz.ts';
+import { midnight } from '../support/midnight.ts';
 import {
   basePath,
   closedSchema,
@@ -20,8 +21,6 @@ const orgId = randomUUID();
 const modelId = randomUUID();
 const nowMs = Date.now();
 const dayMs = 86_400_000;
-const midnight = (daysAgo: number) =>
-  `${new Date(nowMs - daysAgo * dayMs).toISOString().slice(0, 10)}T00:00:00Z`;
 
 let folder: string;
 let system: System;

@@ -4,11 +4,10 @@ import * as z from 'zod';
 import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
 import { type Database, openDatabase } from '../../shared/platform/database/db.ts';
 import { actorHeaders, eventJson, jsonPost } from './event-json.ts';
+import { midnight } from './midnight.ts';
 import { basePath, type DocumentedOperation } from './openapi-document.ts';
 import { adminHeaders, type System, startSystem } from './system.ts';
 
-const midnight = (daysAgo: number) =>
-  `${new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
 const timeRange = { start: midnight(2), end: midnight(-1) };
 
 /** A request that should be answered as the document says, and by which service. */

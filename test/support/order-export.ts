@@ -1,11 +1,10 @@
 import { expect } from 'vitest';
 import { jsonPost } from './event-json.ts';
+import { midnight } from './midnight.ts';
 import { adminHeaders, type System } from './system.ts';
 
 /** Asks for an export of an org's yesterday, by the API. */
 export async function orderExport({ app }: Pick<System, 'app'>, orgId: string): Promise<void> {
-  const midnight = (daysAgo: number) =>
-    `${new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
   const request = { timeRange: { start: midnight(1), end: midnight(0) } };
   const response = await app.request(
     `/analytics/v1/orgs/${orgId}/exports`,
