@@ -57,6 +57,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{shared,functions,scripts}/**/*.test.ts'],
+          // Properties of a thousand windows take 2 s of a quiet machine, and more of a busy one.
+          testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -110,7 +110,7 @@ describe('on seeded data', () => {
       // On the first of a month nearly all of those are of the month before.
       ...sampleOrgs.flatMap((orgId) =>
         sampleModels.map(({ modelId }) =>
-          usageEvent({ orgId, modelId, occurredAtMs: to.getTime() }),
+          usageEvent({ orgId, modelId, occurredAtMs: to.getTime() - 1 }),
         ),
       ),
     ]);

@@ -53,6 +53,9 @@ const shows: Record<string, RegExp[]> = {
   [functionLog('analytics-status')]: logged('analytics-status'),
   [functionLog('analytics-export-worker')]: logged('analytics-export-worker'),
   [`${functionLog('analytics-usage')} | grep '"audit"'`]: logged('analytics-usage'),
+  [`${functionLog('analytics-events')} | grep 'events refused'`]: [
+    /"pod":"analytics-events-[^"]*","msg":"events refused"/,
+  ],
   [`${annotate} autoscaling.keda.sh/paused-replicas=0`]: annotated,
   [`${annotate} autoscaling.keda.sh/paused-replicas-`]: annotated,
 };
@@ -71,6 +74,7 @@ describe.skipIf(!inject('hasKubectl'))('kubectl, before a stand-in for the API s
       objects: runningCluster(await renderOverlay('production')),
       logs: (pod, container) => [
         JSON.stringify({ pod, container, audit: 'the first line' }),
+        JSON.stringify({ pod, msg: 'events refused' }),
         ...Array.from({ length: 20 }, () => '{"msg":"another line"}'),
       ],
     });

@@ -16,7 +16,7 @@ const pack = promisify(gzip);
  */
 export function fixedText(
   text: string,
-  headers: Readonly<Record<string, string>>,
+  { 'Content-Type': contentType, ...headers }: Readonly<Record<string, string>>,
 ): (context: Context<AppEnv>) => Promise<Response> {
   const plain = new TextEncoder().encode(text);
   const tag = createHash('sha256').update(plain).digest('hex').slice(0, 32);
@@ -36,6 +36,7 @@ export function fixedText(
       Vary: 'Accept-Encoding',
     };
     if (isKnown(context.req.header('If-None-Match'), tag)) return context.body(null, 304, about);
+    if (contentType !== undefined) context.header('Content-Type', contentType);
     return isPacked
       ? context.body(await packed(), 200, { ...about, 'Content-Encoding': 'gzip' })
       : context.body(plain, 200, about);

@@ -41,7 +41,7 @@ export function mergeSql(a: string, b: string): string {
 /**
  * The value in milliseconds that stands for a bin: whole where that is within 2% of all that the bin
  * can hold, else with one decimal, which always is. 35 of the 401 bins have one, 30.5 for 30 and 31
- * the first of them; rounded to whole milliseconds they were off by up to 3.3%. Migration 0012 has
+ * the first of them; rounded to whole milliseconds they were off by up to 3.3%. Migration 0011 has
  * the same in SQL.
  */
 export function binValueMs(bin: number): number {

@@ -69,6 +69,16 @@ const further: readonly { kind: string; path: RegExp; check: Check }[] = [
   { kind: 'ScrapeConfig', path: /^\/spec\/scrape(Interval|Timeout)$/, check: asForm(duration()) },
   {
     kind: 'ScrapeConfig',
+    path: /^\/spec\/authorization$/,
+    check: asForm(
+      z.strictObject({
+        type: z.string().optional(),
+        credentials: z.strictObject({ name: z.string().min(1), key: z.string().min(1) }),
+      }),
+    ),
+  },
+  {
+    kind: 'ScrapeConfig',
     path: /^\/spec\/metricRelabelings$/,
     check: asForm(
       z.array(

@@ -15,6 +15,6 @@ export function midnight(daysAgo: number): string {
  */
 export async function nowWithRoom(roomMs = 120_000): Promise<number> {
   const leftMs = dayMs - (Date.now() % dayMs);
-  if (leftMs < roomMs) await sleep(leftMs);
+  if (leftMs < roomMs) await sleep(leftMs + 1_000);
   return Date.now();
 }
