@@ -1,16 +1,10 @@
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { messageOf } from '../../shared/platform/errors.ts';
+import { ensurePythonTool, type PythonTool, run, toolProgram } from './python-tool.ts';
 
-/** Another version finds other things: what is known was known of this one. */
-const version = '4.32.5';
-const folder = fileURLToPath(
-  new URL(`../../node_modules/.cache/schemathesis-${version}/`, import.meta.url),
-);
-const program = `${folder}bin/schemathesis`;
-const installMaxMs = 120_000;
+const tool: PythonTool = {
+  name: 'schemathesis',
+  version: '4.32.5',
+  minors: { oldest: 11, newest: 14 },
+};
 /** Its cases are counted, so this is for one that hangs: 3,000 took 35 s, and 60 s beside other work. */
 const runMaxMs = 180_000;
 
@@ -25,19 +19,9 @@ export interface Complaint {
 /** `coverage` goes through each rule of each schema, which is nine cases in ten. */
 export type Phase = 'examples' | 'coverage' | 'fuzzing' | 'stateful';
 
-/** Makes sure that schemathesis is there, from pip where it is not. False, with a word, where it cannot be had. */
-export async function ensureSchemathesis(): Promise<boolean> {
-  if (existsSync(program)) return true;
-  try {
-    await run('python3', ['-m', 'venv', '--clear', folder], installMaxMs);
-    await run(`${folder}bin/pip`, ['install', '--quiet', `schemathesis==${version}`], installMaxMs);
-    return true;
-  } catch (error) {
-    console.log(
-      `schemathesis ${version} cannot be had by pip, so it is left out: ${messageOf(error)}`,
-    );
-    return false;
-  }
+/** Makes sure that schemathesis is there. False, with a word, where it cannot be had. */
+export function ensureSchemathesis(): Promise<boolean> {
+  return ensurePythonTool(tool);
 }
 
 /**
@@ -50,8 +34,8 @@ export async function schemathesis(
   headers: Readonly<Record<string, string>>,
   phases: readonly Phase[],
 ): Promise<Complaint[]> {
-  const said = await run(
-    program,
+  const { code, stdout, stderr } = await run(
+    toolProgram(tool, 'schemathesis'),
     [
       'run',
       documentUrl,
@@ -69,11 +53,14 @@ export async function schemathesis(
       ],
       ...['--continue-on-failure', '--request-timeout', '10', '--output-truncate', 'false'],
     ],
-    runMaxMs,
+    { timeoutMs: runMaxMs },
   );
-  if (!/^ +Tested: [1-9]/m.test(said)) throw new Error(`schemathesis tested nothing: ${said}`);
-  if (/^=+ ERRORS =+$/m.test(said)) throw new Error(`schemathesis did not come through: ${said}`);
-  return complaintsIn(said);
+  // 1 says that it found something.
+  if (code > 1) throw new Error(`schemathesis: ${stderr || stdout}`);
+  if (!/^ +Tested: [1-9]/m.test(stdout)) throw new Error(`schemathesis tested nothing: ${stdout}`);
+  if (/^=+ ERRORS =+$/m.test(stdout))
+    throw new Error(`schemathesis did not come through: ${stdout}`);
+  return complaintsIn(stdout);
 }
 
 /** Each has a line with the operation between underscores, then one with the code, then the answer. */
@@ -89,33 +76,4 @@ function complaintsIn(said: string): Complaint[] {
     if (detail !== undefined && last !== undefined) last.detail ||= detail;
   }
   return complaints;
-}
-
-/** What a program prints; that it found something is no failure of its own. */
-function run(command: string, args: readonly string[], timeoutMs: number): Promise<string> {
-  const found = 1;
-  return new Promise((resolve, reject) => {
-    execFile(
-      command,
-      args,
-      {
-        // It leaves notes of its own where it runs.
-        cwd: tmpdir(),
-        encoding: 'utf8',
-        timeout: timeoutMs,
-        killSignal: 'SIGKILL',
-        maxBuffer: 64 * 1024 * 1024,
-        env: { ...process.env, COLUMNS: '200', NO_COLOR: '1' },
-      },
-      (error, stdout, stderr) => {
-        if (error === null || (command === program && error.code === found)) resolve(stdout);
-        else
-          reject(
-            new Error(
-              `${command}: ${error.killed ? `longer than ${timeoutMs} ms` : stderr || stdout}`,
-            ),
-          );
-      },
-    );
-  });
 }
