@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -38,9 +39,11 @@ async function memory(): Promise<number> {
   return bytes;
 }
 
+const actor = 'X-Actor-Subject: a\r\nX-Actor-Roles: admin\r\n';
+
 test.each([
   ['of nobody', '', 401],
-  ['of an actor', 'X-Actor-Subject: a\r\nX-Actor-Roles: admin\r\n', 503],
+  ['of an actor', actor, 503],
 ])('bodies %s that are never finished do not fill the memory', async (_, who, status) => {
   const before = await memory();
   const answers: string[] = [];
@@ -65,5 +68,26 @@ test.each([
     expect(grown).toBeLessThan(growthMaxBytes);
   } finally {
     for (const socket of sockets) socket.destroy();
+  }
+});
+
+test('a body that comes byte by byte takes no more than one that comes whole', async () => {
+  const before = await memory();
+  const socket = connect(Number(new URL(events.url).port), '127.0.0.1').on('error', () => {});
+  try {
+    const answer = once(socket, 'data');
+    socket.write(
+      `POST /analytics/v1/events HTTP/1.1\r\nHost: a\r\n${actor}` +
+        'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+    );
+    const some = '1\r\n \r\n'.repeat(10_000);
+    for (let part = 0; part < 100; part += 1) {
+      if (!socket.write(some)) await once(socket, 'drain');
+    }
+    socket.write('0\r\n\r\n');
+    expect(String(await answer)).toMatch(/^HTTP\/1.1 400 /);
+    expect((await memory()) - before).toBeLessThan(growthMaxBytes);
+  } finally {
+    socket.destroy();
   }
 });

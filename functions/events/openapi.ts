@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { roles } from '../../shared/access.ts';
-import { usageEventSchema } from '../../shared/events/usage-event.ts';
+import { eventMaxKeys, usageEventSchema } from '../../shared/events/usage-event.ts';
 import { eventsBodyMaxBytes } from '../../shared/http/body.ts';
-import { cloudEventSchema } from '../../shared/http/cloud-event.ts';
+import { attributesMax, cloudEventSchema } from '../../shared/http/cloud-event.ts';
 import { count, fault, problem } from '../../shared/openapi/answer-parts.ts';
 import { exampleIds } from '../../shared/openapi/examples.ts';
 import type { Content, Operation } from '../../shared/openapi/operation.ts';
@@ -11,7 +11,8 @@ import { eventsMax, usageEventType } from './app.ts';
 
 const usageEvent = usageEventSchema.meta({
   id: 'UsageEvent',
-  description: 'One inference. Fields that are not known are ignored and not stored.',
+  maxProperties: eventMaxKeys,
+  description: `One inference, of at most ${eventMaxKeys} fields. Those not known are ignored and not stored.`,
 });
 
 const { specversion, id, source, subject, time, datacontenttype, data_base64 } =
@@ -32,12 +33,16 @@ const attributes = {
 const absent = z.null().optional();
 const cloudEvent = z
   .union([
-    z
-      .object({ ...attributes, data: usageEvent, data_base64: absent })
-      .meta({ id: 'UsageCloudEventAsJson', description: 'With the event as it is.' }),
-    z
-      .object({ ...attributes, data: absent, data_base64: data_base64.unwrap() })
-      .meta({ id: 'UsageCloudEventAsBase64', description: 'With the event as base64 of JSON.' }),
+    z.object({ ...attributes, data: usageEvent, data_base64: absent }).meta({
+      id: 'UsageCloudEventAsJson',
+      description: 'With the event as it is.',
+      maxProperties: attributesMax,
+    }),
+    z.object({ ...attributes, data: absent, data_base64: data_base64.unwrap() }).meta({
+      id: 'UsageCloudEventAsBase64',
+      description: 'With the event as base64 of JSON.',
+      maxProperties: attributesMax,
+    }),
   ])
   .meta({ id: 'UsageCloudEvent', description: 'A usage event as a CloudEvent 1.0.' });
 

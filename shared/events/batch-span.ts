@@ -15,12 +15,12 @@ import type { IngestBatch, IngestResult } from './ingest.ts';
  * @param origins one for each message; read only while there is an SDK to tell
  */
 export function inBatchSpan(
-  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'restamped' | 'position'>,
+  batch: Pick<IngestBatch, 'stream' | 'events' | 'rejected' | 'position'>,
   origins: Iterable<TraceHeaders | undefined>,
   store: () => Promise<IngestResult>,
 ): Promise<IngestResult> {
   if (!isTracing()) return store();
-  const { stream, events, rejected, restamped = [], position } = batch;
+  const { stream, rejected, position } = batch;
   const all = [...origins];
   const [first] = all;
   const isOneTrace = all.every((origin) => origin?.traceparent === first?.traceparent);
@@ -35,7 +35,7 @@ export function inBatchSpan(
             'messaging.operation.name': 'process',
             'messaging.operation.type': 'process',
             'messaging.destination.name': stream,
-            'messaging.batch.message_count': events.length + rejected + restamped.length,
+            'messaging.batch.message_count': all.length,
           },
     links: linksTo(all.filter((origin) => origin !== undefined)),
   };

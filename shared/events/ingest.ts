@@ -100,6 +100,12 @@ const createStage = `
   set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0`;
 
 /**
+ * A batch in which all is in conflict has as many letters to send, and the database waits meanwhile: by
+ * the limit for other transactions it would be ended, and repeated for ever with a slow broker.
+ */
+const conflictsMaxMs = 120_000;
+
+/**
  * Stores a batch exactly once: rows, counts and the stream's offset in one transaction (DESIGN 1),
  * by COPY into a temporary table and one sorted insert (DESIGN 4: 105k rows/s where a row at a
  * time reaches 3k; without the sort three ingesters met 15 deadlocks in 12 s).
@@ -128,7 +134,12 @@ export async function ingest(
       await failpoint('copy');
       const outcome = await insert(transaction, batch, traceparent, namesRepeated);
       await failpoint('insert');
-      if (outcome.conflicts > 0) await onConflicts?.(outcome.conflicting);
+      if (outcome.conflicts > 0 && onConflicts !== undefined) {
+        await transaction.query(
+          `set local idle_in_transaction_session_timeout = ${conflictsMaxMs}`,
+        );
+        await onConflicts(outcome.conflicting);
+      }
       await advance(transaction, batch, outcome, leaseMs);
       await failpoint('offset');
       return outcome;

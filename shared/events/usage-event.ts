@@ -47,7 +47,7 @@ const shortTextMax = 128;
 const metadataMaxBytes = 4_096;
 const metadataMaxKeys = 32;
 /** With fields that are not known, which are ignored. */
-const eventMaxKeys = 128;
+export const eventMaxKeys = 128;
 /** Far above any valid event (metadata is at most 4 KiB); what is larger is not worth parsing. */
 const messageMaxBytes = 1_048_576;
 /** Of a sender's own text in a reason. */

@@ -14,6 +14,9 @@ import { incomingOf } from './incoming.ts';
 export const eventsBodyMaxBytes = 8_388_608;
 /** What any other body has room in. */
 export const smallBodyMaxBytes = 65_536;
+export const tooManyBodies = 'too many large bodies are on their way: send it again in a moment';
+/** Room for one event; it doubles for what is larger. */
+const firstBytes = 4_096;
 
 /** The sender went, or was cut off, before the body was whole. */
 export class CutOffError extends Error {
@@ -55,26 +58,31 @@ function tooLarge(maxBytes: number): ServiceError {
 async function gather(context: Context<AppEnv>, maxBytes: number): Promise<Buffer> {
   const { actor, bodies } = context.var;
   const holder = actor === undefined || actor instanceof ServiceError ? '' : actor.subject;
-  const chunks: Uint8Array[] = [];
+  // One buffer that grows, not the chunks: a sender may cut a body into bytes, and each chunk of one
+  // takes a hundred times as much.
+  let body = Buffer.alloc(0);
   let bytes = 0;
-  let taken = 0;
+  const makeRoom = () => {
+    const size = Math.min(Math.max(body.length * 2, firstBytes, bytes), maxBytes);
+    if (bodies?.take(holder, size - body.length) === false) {
+      throw new ServiceError('unavailable', tooManyBodies);
+    }
+    body = Buffer.concat([body], size);
+  };
   const take = (chunk: Uint8Array) => {
+    const start = bytes;
     bytes += chunk.length;
     if (bytes > maxBytes) throw tooLarge(maxBytes);
-    if (bodies?.take(holder, chunk.length) === false) {
-      const detail = 'too many large bodies are on their way: send it again in a moment';
-      throw new ServiceError('unavailable', detail);
-    }
-    taken = bytes;
-    chunks.push(chunk);
+    if (bytes > body.length) makeRoom();
+    body.set(chunk, start);
   };
   try {
     const incoming = incomingOf(context);
     if (incoming !== undefined) await readIncoming(incoming, take);
     else for await (const chunk of context.req.raw.body ?? []) take(chunk);
-    return Buffer.concat(chunks, bytes);
+    return body.subarray(0, bytes);
   } finally {
-    bodies?.release(holder, taken);
+    bodies?.release(holder, body.length);
   }
 }
 

@@ -28,7 +28,7 @@ export interface CloudEvent {
 }
 
 /** Extensions are few: what has more is no CloudEvent, and is not looked through. */
-const attributesMax = 64;
+export const attributesMax = 64;
 
 const attribute = z.string().min(1, 'must not be empty');
 

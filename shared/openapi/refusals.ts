@@ -1,5 +1,5 @@
 import { roles } from '../access.ts';
-import { smallBodyMaxBytes } from '../http/body.ts';
+import { smallBodyMaxBytes, tooManyBodies } from '../http/body.ts';
 import { problems } from '../http/problem.ts';
 import { bodyEncodings } from '../platform/body-encoding.ts';
 import type { ErrorCode } from '../platform/errors.ts';
@@ -24,7 +24,11 @@ const explained: readonly (readonly [ErrorCode, string])[] = [
   ['unprocessable', 'The body can be read, and nothing of it can be accepted.'],
   ['too_many_requests', 'Too much is waiting already.'],
   ['rate_limited', 'The actor asks too often.'],
-  ['unavailable', 'A store is away. Answered within a second; asking again is worth while.'],
+  [
+    'unavailable',
+    'A store is away, or too many large bodies are on their way. Answered within a second; asking ' +
+      'again is worth while.',
+  ],
 ];
 
 /** What an operation refuses: what it says itself, and what follows from its actor and its body. */
@@ -62,7 +66,11 @@ function refusalsOf(operation: Operation): Partial<Record<ErrorCode, Refusal>> {
             detail: `the content encoding br is not known here: use ${bodyEncodings.join(' or ')}`,
           },
         }),
-    ...(usesStores ? { unavailable: { detail: 'the database is not available' } } : {}),
+    ...(usesStores
+      ? { unavailable: { detail: 'the database is not available' } }
+      : body === undefined
+        ? {}
+        : { unavailable: { detail: tooManyBodies } }),
   };
 }
 

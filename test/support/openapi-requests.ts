@@ -138,9 +138,14 @@ export async function documentedService(exportsFolder: string): Promise<Document
       413: 'x'.repeat(eventsBodyMaxBytes + 1),
       422: [{}],
     };
+    const isFull = status === 503 && template.endsWith('/validate');
+    if (isFull) {
+      headers['X-Actor-Subject'] = 'whose bodies are never finished';
+      holdBodies(system, path, headers);
+    }
     const body = bodies[status] ?? good;
     const type = status === 415 ? 'text/csv' : 'application/json';
-    return { system: from, path, init: jsonPost(body, headers, type) };
+    return { system: isFull ? system : from, path, init: jsonPost(body, headers, type) };
   };
 
   return {
@@ -164,6 +169,23 @@ async function breakSchema({ settings }: System): Promise<void> {
     await database.query(`alter schema ${schema} rename to ${schema}_elsewhere`);
   }
   await database.close();
+}
+
+/** As much as one actor may send without finishing it. */
+function holdBodies({ app }: System, path: string, headers: Record<string, string>): void {
+  for (let sender = 0; sender < 2; sender += 1) {
+    const body = new ReadableStream({
+      start: (sent) => sent.enqueue(new Uint8Array(eventsBodyMaxBytes - 1)),
+    });
+    const type = { 'Content-Type': 'application/json' };
+    const init = {
+      method: 'POST',
+      headers: { ...headers, ...type },
+      body,
+      duplex: 'half' as const,
+    };
+    void app.request(path, init);
+  }
 }
 
 /** As many waiting jobs as an org may have. */

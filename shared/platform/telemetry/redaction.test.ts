@@ -43,6 +43,7 @@ const pieces = [
   '["',
   '"cookie":',
   '"cookie":["',
+  '"cookie":["\\"',
   '"authorization":"\\',
   'Bearer ',
   'Basic a',

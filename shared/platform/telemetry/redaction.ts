@@ -8,9 +8,12 @@ const mask = '[redacted]';
  * `a-a-a-`: 200 KB of that took 23 s.
  */
 
-/** Names whose values nobody may read, at any depth of a JSON line. */
+/**
+ * Names whose values nobody may read, at any depth of a JSON line. What ends them may be missing, so
+ * that no attempt fails at the end of what it ran over, and the next runs over the same.
+ */
 const secretFields =
-  /"(authorization|proxy-authorization|cookie|set-cookie|x-gateway-secret)":(?:"(?:[^"\\]|\\.)*"|\[(?:[^"[\]]|"(?:[^"\\]|\\.)*")*\])/gi;
+  /"(authorization|proxy-authorization|cookie|set-cookie|x-gateway-secret)":(?:"(?:[^"\\]|\\.)*"?|\[(?:[^"[\]]|"(?:[^"\\]|\\.)*"?)*\]?)/gi;
 /**
  * From `://` on, which no part of a match can hold again. Greedy up to the last `@` before a path: a
  * password may hold one that is not encoded.
