@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EventStorage, eventStorage } from '../shared/events/event-storage.ts';
 import { type IngestResult, ingest } from '../shared/events/ingest.ts';
@@ -148,6 +149,19 @@ describe('deduplication', () => {
       expect(await storageDifferences(database, [event])).toEqual({ missing: [], surplus: [] });
     },
   );
+
+  test('a batch is stored though telling of its conflicts takes longer than 5 s', async () => {
+    const event = usageEvent();
+    const events = [event, { ...event, latencyMs: 121 }];
+    const batch = { stream: 'test', events, rejected: 0, position: null };
+    await storage.ensureDays([event.occurredAtMs]);
+    // The server ends any other transaction that does nothing for so long.
+    const onConflicts = () => sleep(5_500);
+    expect(await ingest(database, batch, { onConflicts })).toMatchObject({
+      stored: 1,
+      conflicts: 1,
+    });
+  });
 
   test('the same payload written otherwise is no conflict', async () => {
     const event = usageEvent({ costEstimateCents: '1.5', metadata: { a: '1', b: '2' } });
