@@ -219,6 +219,23 @@ describe('what is no request of the app', () => {
     await closed;
     expect(text().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
   });
+
+  test('waits for the answers to all that came whole before it', async () => {
+    await start();
+    const { socket, text, closed } = await talk();
+    socket.write(`${get('/held')}${get('/number/2')}${get('/number/3')}FROB / HTTP/1.1\r\n\r\n`);
+    await until('the first is at work', async () => atWork === 1);
+    letGo();
+    await closed;
+    expect(text().match(/HTTP\/1\.1 \d+|number \d/g)).toEqual([
+      'HTTP/1.1 200',
+      'HTTP/1.1 200',
+      'number 2',
+      'HTTP/1.1 200',
+      'number 3',
+      'HTTP/1.1 400',
+    ]);
+  });
 });
 
 /** Of an answer in chunks, too. */

@@ -29,8 +29,8 @@ interface AtWork {
   waiting: (() => void)[];
   /** More came than may wait: what is behind those is not read. */
   isOver: boolean;
-  /** Bytes of the answer that were not taken when it was last looked. */
-  unsent: number;
+  /** How many bytes of all its answers the other end had taken when it was last looked. */
+  taken: number | undefined;
 }
 
 /**
@@ -51,9 +51,11 @@ export function superviseConnections(
   // Not by the sockets' own time-outs: who reads nothing could put them off by sending a byte.
   const looking = setInterval(() => {
     for (const [socket, answer] of working) {
+      // Not by what is unsent: an answer that is read, and filled up again, has as much each time.
       const unsent = unsentBytes(socket);
-      if (unsent > 0 && unsent === answer.unsent) socket.destroy();
-      answer.unsent = unsent;
+      const taken = socket.bytesWritten - unsent;
+      if (unsent > 0 && taken === answer.taken) socket.destroy();
+      answer.taken = taken;
     }
   }, stallMs).unref();
   server.once('close', () => clearInterval(looking));
@@ -62,7 +64,7 @@ export function superviseConnections(
     const { socket } = request;
     const waiting = working.get(socket)?.waiting ?? [];
     const isOver = working.get(socket)?.isOver ?? false;
-    working.set(socket, { response, waiting, isOver, unsent: 0 });
+    working.set(socket, { response, waiting, isOver, taken: undefined });
     if (isClosing) sayGoodbye(response);
     response.once('close', () => {
       const done = working.get(socket);

@@ -67,6 +67,14 @@ export function refuseUnreadable(
     socket.end(rawAnswer(refusal));
     setTimeout(() => socket.destroy(), goodbyeMs).unref();
   };
+  /** Those that came whole before it are answered first: each is executed, whatever followed it. */
+  const tellInTurn = (socket: Duplex, refusal: Refusal) => {
+    const answering = socket instanceof Socket ? atWork(socket) : undefined;
+    if (answering === undefined) tell(socket, refusal);
+    else if (answering.req.complete) answering.once('close', () => tellInTurn(socket, refusal));
+    else if (!answering.headersSent) tell(socket, refusal);
+    else socket.destroy();
+  };
   /** What follows on such a connection cannot be read either. */
   const refused = new WeakSet<Duplex>();
 
@@ -76,12 +84,7 @@ export function refuseUnreadable(
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
     const refusal =
       refusals[error.code ?? ''] ?? (error.code === 'HPE_INVALID_METHOD' ? noMethod : noHttp);
-    const answering = socket instanceof Socket ? atWork(socket) : undefined;
-    if (answering === undefined) tell(socket, refusal);
-    // It is about the request after the one at work.
-    else if (answering.req.complete) answering.once('close', () => tell(socket, refusal));
-    else if (!answering.headersSent) tell(socket, refusal);
-    else socket.destroy();
+    tellInTurn(socket, refusal);
   });
   server.on('connect', (_, socket) => tell(socket, noMethod));
   server.on('checkExpectation', (request, response) => refuse(request, response, noExpectation));

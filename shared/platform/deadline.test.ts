@@ -46,6 +46,22 @@ test('held up again and again it gives up all the same', async () => {
   expect(rounds).toBeLessThan(100);
 });
 
+test('a process that is a little late all the time waits little longer', async () => {
+  let isOver = false;
+  const answered = within(100, new Promise(() => {}), 'late').finally(() => {
+    isOver = true;
+  });
+  answered.catch(() => {});
+  let rounds = 0;
+  for (; !isOver && rounds < 40; rounds += 1) {
+    holdUp(25);
+    await nextRound();
+  }
+  await expect(answered).rejects.toThrow('late');
+  // Five of them count 20 ms each; ten times the limit would be forty.
+  expect(rounds).toBeLessThan(10);
+});
+
 test('waits in a row share one time', async () => {
   vi.useFakeTimers();
   try {

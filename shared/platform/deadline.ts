@@ -33,14 +33,16 @@ export function countDown(limitMs: number, onOver: () => void): () => number {
   const endMs = performance.now() + limitMs * stretchMax;
   let leftMs = limitMs;
   let sinceMs = performance.now();
+  let isLastLook = false;
   const look = () => {
     const nowMs = performance.now();
     const isLate = nowMs - sinceMs > 2 * partMs;
     leftMs -= Math.min(nowMs - sinceMs, 2 * partMs);
     sinceMs = nowMs;
-    // After one that came late the sockets are read before the next.
-    if (nowMs >= endMs || (leftMs <= 0 && !isLate)) onOver();
-    else timer = setTimeout(look, Math.min(partMs, Math.max(leftMs, 1)));
+    // After one that came late the sockets are read before the next, which may be late as well.
+    if (nowMs >= endMs || (leftMs <= 0 && (!isLate || isLastLook))) return onOver();
+    isLastLook = leftMs <= 0;
+    timer = setTimeout(look, Math.min(partMs, Math.max(leftMs, 1)));
   };
   let timer = setTimeout(look, Math.min(partMs, limitMs));
   return () => {

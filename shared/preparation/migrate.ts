@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openDatabase, type Queryable } from '../platform/database/db.ts';
+import { openDatabase, type Queryable, sqlState } from '../platform/database/db.ts';
 import type { Settings } from '../platform/env.ts';
-import { messageOf } from '../platform/errors.ts';
+import { messageOf, ServiceError } from '../platform/errors.ts';
 
 export interface MigrationOptions {
   driver?: Settings['DATABASE_DRIVER'];
@@ -76,6 +76,8 @@ async function addTimescale(database: Queryable): Promise<void> {
   try {
     await database.query('create extension if not exists timescaledb');
   } catch (error) {
+    // It went away, or somebody else keeps it busy: that must not decide where events are kept.
+    if (error instanceof ServiceError || isTimeout(error)) throw error;
     // Not preloaded, which ends the session, or not ours to create. Which libraries are preloaded
     // not everybody may ask.
     process.stderr.write(
@@ -83,6 +85,11 @@ async function addTimescale(database: Queryable): Promise<void> {
         'events are stored in native partitions, which do the same work\n',
     );
   }
+}
+
+/** A statement that was canceled, or waited too long for a lock. */
+function isTimeout(error: unknown): boolean {
+  return /^(57014|55P03)$/.test(sqlState(error) ?? '');
 }
 
 interface Migration {
