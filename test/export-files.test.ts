@@ -80,7 +80,7 @@ test('rows are the plain recount, and totals the usage API’s answer, to the la
   timeout: 120_000,
 }, async () => {
   let rows = 0;
-  for (const { events, question } of randomCases(40, 11)) {
+  for (const { events, question } of randomCases(48, 11)) {
     await store(events.slice(0, events.length / 2));
     await foldAll(database);
     await store(events.slice(events.length / 2));
